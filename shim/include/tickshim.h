@@ -1,0 +1,317 @@
+/* tickshim: the C surface of tickengine's shim, and its manual.
+ *
+ * Handles are opaque. Functions return TK_OK (0) or a negative TK_E_* code; what went wrong, in
+ * words, is in tk_last_error() of the calling thread. No C++ exception and no Python object crosses
+ * this surface. Strings are UTF-8, NUL-terminated, and copied. Sizes are in bytes, times in
+ * nanoseconds. "Blocks" is said where a function can; everything else returns at once.
+ *
+ * Threads: a log handle may be shared. A reader belongs to one thread at a time (a second one gets
+ * TK_E_BUSY). A writer and an md api may be used from any thread.
+ */
+#ifndef TICKSHIM_H
+#define TICKSHIM_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TK_API __attribute__((visibility("default")))
+#define TK_ABI_VERSION 1
+
+enum {
+    TK_OK = 0,
+    TK_E_ARG = -1,        /* an argument is wrong */
+    TK_E_SYS = -2,        /* a system call failed; the text has its name and errno's words */
+    TK_E_NOT_FOUND = -3,  /* no such segment, instrument or file */
+    TK_E_EXISTS = -4,     /* the name is taken by a live owner */
+    TK_E_LAYOUT = -5,     /* not a segment of ours, damaged, or of another version */
+    TK_E_FULL = -6,       /* no free reader slot */
+    TK_E_BUSY = -7,       /* the reader is in use by another process or thread */
+    TK_E_VENDOR = -8,     /* the vendor library cannot be used */
+    TK_E_STATE = -9,      /* the call does not fit the state */
+    TK_E_OVERWRITTEN = -10 /* the record asked for is no longer in the log */
+};
+
+/* Events in the log. Reason, ErrorID and Value mean something only where said. */
+enum {
+    TK_EV_ENGINE_STARTED = 1,      /* a writer has opened the log; Epoch */
+    TK_EV_FRONT_CONNECTED = 2,
+    TK_EV_FRONT_DISCONNECTED = 3,  /* Reason */
+    TK_EV_HEARTBEAT_WARNING = 4,   /* Value: seconds since the last message */
+    TK_EV_LOGGED_IN = 5,           /* Text: trading day */
+    TK_EV_LOGIN_REFUSED = 6,       /* ErrorID, Text: the front's words */
+    TK_EV_SUBSCRIBED = 7,          /* Value: instruments acknowledged since login; all asked for */
+    TK_EV_SUBSCRIBE_REFUSED = 8,   /* ErrorID, Text: instrument id */
+    TK_EV_UNSUBSCRIBED = 9,        /* Text: instrument id */
+    TK_EV_ERROR = 10,              /* OnRspError: ErrorID, Text */
+    TK_EV_GAVE_UP = 11,            /* the session will not log in again; ErrorID, Text: why */
+    TK_EV_ENGINE_LOST = 12,        /* the engine process died; Value: exit status */
+    TK_EV_ENGINE_STOPPED = 13,
+    TK_EV_ACK_OVERDUE = 14,        /* Value: subscriptions without an answer */
+    TK_EV_LOGIN_OVERDUE = 15       /* the login was not answered in time */
+};
+
+TK_API int32_t tk_abi_version(void);
+TK_API const char *tk_last_error(void);
+/* Layout of the record: one line "name offset size type" per field, for comparison with a binding. */
+TK_API const char *tk_layout(void);
+
+/* ---- clock ------------------------------------------------------------------------------- */
+/* The receive stamp's clock: both in one reading. CLOCK_REALTIME and CLOCK_MONOTONIC. */
+TK_API void tk_now(int64_t *realtime_ns, int64_t *monotonic_ns);
+/* Follow NTP and clock steps; to be called about once a second, by one thread. */
+TK_API void tk_clock_refresh(void);
+
+/* ---- processes --------------------------------------------------------------------------- */
+/* pid and start time in one word, 0 if the process does not exist or is a zombie. */
+TK_API uint64_t tk_process_identity(int32_t pid);
+
+/* ---- log --------------------------------------------------------------------------------- */
+typedef struct tk_log tk_log;
+
+typedef struct tk_log_info {
+    uint64_t capacity, instrument_capacity, total_size, unique_id;
+    uint64_t head, oldest, ticks, events;
+    uint64_t wakes;
+    int64_t created_ns;
+    int32_t owner_pid, writer_pid;
+    uint32_t epoch, closed, instruments, instrument_overflow;
+    uint32_t owner_alive, writer_alive;
+    char name[64];
+} tk_log_info;
+
+typedef struct tk_instrument {
+    char instrument_id[88];
+    char exchange_inst_id[88];
+    char exchange_id[16];
+    uint64_t count;        /* ticks of this InstrumentID */
+    uint64_t latest_stamp; /* Sequence + 1 of its newest tick, 0 none */
+    uint32_t index, primary;
+} tk_instrument;
+
+typedef struct tk_reader_info {
+    uint64_t cursor, received, lost, lost_events, events, lag, wakes;
+    int32_t queue_pid, reader_pid;
+    uint32_t slot, generation, filters, wants_events, reader_alive, asleep;
+    char name[64];
+} tk_reader_info;
+
+/* Make a log: memory reserved and touched (a later SIGBUS is impossible), mode 0600, O_EXCL. A file
+ * left by a dead owner is replaced; a live owner's is TK_E_EXISTS with its pid in the text. The
+ * calling process becomes the owner. capacity is rounded up to a power of two. */
+TK_API int32_t tk_log_create(const char *path, const char *name, uint64_t capacity,
+                             uint64_t instrument_capacity, tk_log **out);
+/* Map an existing log. Checks owner, mode, magic, version and geometry before anything is trusted. */
+TK_API int32_t tk_log_attach(const char *path, tk_log **out);
+/* Unmap. Readers and writers opened on it must be closed first. */
+TK_API void tk_log_close(tk_log *log);
+/* Remove the name. Mappings live on. Missing file: TK_OK. Another log's file: left, TK_E_STATE. */
+TK_API int32_t tk_log_unlink(tk_log *log);
+TK_API int32_t tk_log_info_get(tk_log *log, tk_log_info *out);
+/* Nothing more will come: readers drain, then see the end. Wakes all. */
+TK_API void tk_log_end(tk_log *log);
+/* Copy records [start, start + count) that are still there. *first: sequence of the first one
+ * copied (>= start), *copied: how many. out holds count records. */
+TK_API int32_t tk_log_read(tk_log *log, uint64_t start, uint64_t count, void *out, uint64_t *first,
+                           uint64_t *copied);
+/* The newest tick of an instrument, even when the ring has passed it. TK_E_NOT_FOUND if none. */
+TK_API int32_t tk_log_latest(tk_log *log, const char *instrument_id, void *out);
+TK_API int32_t tk_log_instrument(tk_log *log, uint32_t index, tk_instrument *out);
+/* Taken reader slots; returns their number (at most max are written). */
+TK_API int32_t tk_log_readers(tk_log *log, tk_reader_info *out, uint32_t max);
+/* A text of at most 3071 bytes that says how the session stands. */
+TK_API int32_t tk_log_status_set(tk_log *log, const char *text, uint32_t length);
+TK_API int32_t tk_log_status_get(tk_log *log, char *out, uint32_t size);
+
+/* ---- writer ------------------------------------------------------------------------------ */
+typedef struct tk_writer tk_writer;
+
+/* Become the log's writer; one live writer only (TK_E_BUSY). Goes on where the last one stopped,
+ * with the epoch one higher. */
+TK_API int32_t tk_writer_open(tk_log *log, tk_writer **out);
+TK_API void tk_writer_close(tk_writer *writer);
+/* Publish an event. text_length bytes of text, cut to what fits. */
+TK_API int32_t tk_writer_event(tk_writer *writer, uint32_t code, int32_t reason, int32_t error_id,
+                               int64_t value, const char *text, uint32_t text_length,
+                               uint32_t text_encoding);
+/* Publish one vendor DepthMarketData struct of the given layout (1, 2, 3), as the callback does. */
+TK_API int32_t tk_writer_tick(tk_writer *writer, uint32_t layout, const void *depth_market_data);
+/* Publish `count` copies of it flat out with Volume = running number: the cost of publishing for
+ * benchmarks. stamped: take the receive stamp each time. Blocks; *elapsed_ns is the time it took. */
+TK_API int32_t tk_writer_flood(tk_writer *writer, uint32_t layout, const void *depth_market_data,
+                               uint64_t count, int32_t stamped, int64_t *elapsed_ns);
+
+/* ---- queue ------------------------------------------------------------------------------- */
+typedef struct tk_queue tk_queue;
+
+enum { TK_START_NOW = -1, TK_START_OLDEST = -2 };
+enum { TK_WAIT_ADAPTIVE = 0, TK_WAIT_SPIN = 1, TK_WAIT_BLOCK = 2 };
+
+typedef struct tk_queue_info {
+    char name[64];
+    char log_path[256];
+    uint64_t log_id;
+    int64_t start;
+    int32_t creator_pid;
+    uint32_t filters, wants_events, wait_mode, bind_version, slot, slot_generation, closed;
+    uint32_t creator_alive;
+} tk_queue_info;
+
+/* Make a queue. ids: count pointers to instrument ids, none = every instrument. */
+TK_API int32_t tk_queue_create(const char *path, const char *name, const char *const *ids,
+                               uint32_t count, int64_t start, int32_t wants_events, int32_t wait_mode,
+                               tk_queue **out);
+TK_API int32_t tk_queue_attach(const char *path, tk_queue **out);
+TK_API void tk_queue_close(tk_queue *queue);
+TK_API int32_t tk_queue_info_get(tk_queue *queue, tk_queue_info *out);
+TK_API int32_t tk_queue_filter(tk_queue *queue, uint32_t index, char *out, uint32_t size);
+/* Give the queue a place in a log, from the cursor its start asks for. A queue bound to a log that
+ * has ended may be bound again; one bound to a live log is TK_E_STATE. */
+TK_API int32_t tk_queue_bind(tk_queue *queue, tk_log *log, const char *log_path);
+/* Give the place back and mark the queue closed. log may be NULL when the log is gone. */
+TK_API int32_t tk_queue_retire(tk_queue *queue, tk_log *log);
+/* Blocks until bind_version differs from `seen` or the time is over (negative: one slice of it).
+ * Returns the version. */
+TK_API uint32_t tk_queue_wait_bound(tk_queue *queue, uint32_t seen, int64_t timeout_ns);
+
+/* ---- reader ------------------------------------------------------------------------------ */
+typedef struct tk_reader tk_reader;
+
+/* What a take needs and gives, in one block so that a call from Python converts one argument. */
+typedef struct tk_take {
+    void **out;          /* in: array of record buffers (scattered), or */
+    void *block;         /* in: one buffer for `max` records in a row */
+    uint32_t max;        /* in */
+    uint32_t handed;     /* in: 1 = what is taken counts as given to the program at once */
+    int64_t timeout_ns;  /* in: 0 do not wait, < 0 wait for ever */
+    int32_t wait_mode;   /* in: TK_WAIT_* */
+    uint32_t count;      /* out: records taken */
+    int32_t state;       /* out: TK_TAKE_* */
+    uint32_t reserved;
+    uint64_t received, lost, lost_events, cursor; /* out: the queue's counters */
+} tk_take;
+
+enum {
+    TK_TAKE_OK = 0,        /* count >= 1 */
+    TK_TAKE_EMPTY = 1,     /* the time is over */
+    TK_TAKE_AGAIN = 2,     /* a signal came or a slice is over: call again */
+    TK_TAKE_ENDED = 3,     /* the log has ended and is drained */
+    TK_TAKE_ORPHANED = 4   /* nobody is left who could write or end the log; it is drained */
+};
+
+/* Become the reader of a bound queue. A dead reader's place is taken over where its program
+ * stopped; a live one's is TK_E_BUSY with the pid. */
+TK_API int32_t tk_reader_open(tk_queue *queue, tk_log *log, tk_reader **out);
+TK_API void tk_reader_close(tk_reader *reader);
+/* Take what is there, at most max; wait as asked. Blocks without any lock. */
+TK_API int32_t tk_reader_take(tk_reader *reader, tk_take *take);
+/* Where the number of handed records of the present batch is kept: a word the program may store to. */
+TK_API uint64_t *tk_reader_handed(tk_reader *reader, uint32_t copy);
+/* Which of the two words belongs to the present batch. */
+TK_API uint32_t tk_reader_copy(tk_reader *reader);
+/* Ticks waiting: what has been written for this queue and neither received nor lost. */
+TK_API uint64_t tk_reader_waiting(tk_reader *reader);
+/* Counters as take gives them, with what is known to be lost by now. */
+TK_API int32_t tk_reader_counters(tk_reader *reader, tk_take *out);
+
+/* ---- vendor ------------------------------------------------------------------------------ */
+typedef struct tk_vendor_info {
+    char path[512];
+    char version[64];     /* GetApiVersion(), as returned */
+    char generation[16];  /* "G1", "G2" */
+    uint32_t layout;      /* of DepthMarketData: 1, 2, 3 */
+    uint32_t api_slots;   /* from the size of the exported vtable, 0 unknown */
+    uint32_t factory_flags; /* number of bools the factory takes */
+} tk_vendor_info;
+
+/* Load a library (kept loaded) and recognise it. override: "" or a version text such as "6.7.2"
+ * that is believed instead of the library's own. */
+TK_API int32_t tk_vendor_probe(const char *path, const char *override_version, tk_vendor_info *out);
+
+typedef struct tk_md tk_md;
+
+/* A rare callback, queued for the session. Texts as the vendor gave them, terminated. */
+enum {
+    TK_CB_FRONT_CONNECTED = 0, TK_CB_FRONT_DISCONNECTED = 1, TK_CB_HEARTBEAT_WARNING = 2,
+    TK_CB_USER_LOGIN = 3, TK_CB_USER_LOGOUT = 4, TK_CB_QRY_MULTICAST = 5, TK_CB_ERROR = 6,
+    TK_CB_SUB_MARKET_DATA = 7, TK_CB_UNSUB_MARKET_DATA = 8, TK_CB_SUB_FOR_QUOTE = 9,
+    TK_CB_UNSUB_FOR_QUOTE = 10, TK_CB_FOR_QUOTE = 12
+};
+
+typedef struct tk_callback {
+    int32_t kind;
+    int32_t reason;       /* OnFrontDisconnected, OnHeartBeatWarning */
+    int32_t request_id;
+    int32_t is_last;
+    int32_t has_info, error_id;
+    int32_t has_data, front_id, session_id, topic_id;
+    char error_msg[84];   /* GB18030 */
+    char instrument_id[84];
+    char trading_day[12], action_day[12], login_time[12], broker_id[12], user_id[16];
+    char system_name[44], max_order_ref[16];
+    char shfe_time[12], dce_time[12], czce_time[12], ffex_time[12], ine_time[12], gfex_time[12];
+    char sys_version[44];
+    char for_quote_sys_id[24], for_quote_time[12], exchange_id[12];
+    int32_t instrument_no, volume_multiple;
+    double code_price, price_tick;
+} tk_callback;
+
+/* Create the vendor's api. flow_path must exist, be writable and end in "/" (checked: the vendor
+ * library would kill the process). writer: where ticks and connection events go. */
+TK_API int32_t tk_md_create(const char *library, const char *override_version, const char *flow_path,
+                            int32_t using_udp, int32_t multicast, int32_t production,
+                            tk_writer *writer, tk_md **out);
+/* "tcp://host:port" only (anything else makes the vendor library crash). Before or after init. */
+TK_API int32_t tk_md_register_front(tk_md *md, const char *front);
+TK_API int32_t tk_md_init(tk_md *md);
+/* Next queued callback. Blocks up to timeout_ns. Returns 1 and fills *out, or 0. */
+TK_API int32_t tk_md_next(tk_md *md, int64_t timeout_ns, tk_callback *out);
+/* Make a waiting tk_md_next return 0. */
+TK_API void tk_md_wake(tk_md *md);
+/* The vendor's return code (0 sent, -1 not connected, ...) goes to *rc. */
+TK_API int32_t tk_md_login(tk_md *md, const char *broker_id, const char *user_id, const char *password,
+                           const char *product_info, int32_t request_id, int32_t *rc);
+TK_API int32_t tk_md_logout(tk_md *md, const char *broker_id, const char *user_id, int32_t request_id,
+                            int32_t *rc);
+enum { TK_SUBSCRIBE = 8, TK_UNSUBSCRIBE = 9, TK_SUBSCRIBE_QUOTE = 10, TK_UNSUBSCRIBE_QUOTE = 11 };
+TK_API int32_t tk_md_subscribe(tk_md *md, int32_t what, const char *const *ids, uint32_t count,
+                               int32_t *rc);
+TK_API int32_t tk_md_query_multicast(tk_md *md, int32_t topic_id, const char *instrument_id,
+                                     int32_t request_id, int32_t *rc);
+TK_API int32_t tk_md_trading_day(tk_md *md, char *out, uint32_t size);
+TK_API int32_t tk_md_info(tk_md *md, tk_vendor_info *out);
+/* RegisterSpi(NULL), Release, once, from one place. Blocks until the vendor's threads have ended;
+ * no callback comes afterwards. Queued ones can still be taken; requests are TK_E_STATE. */
+TK_API void tk_md_release(tk_md *md);
+/* Release if that has not been done, and free the handle. No thread may be inside tk_md_next. */
+TK_API void tk_md_free(tk_md *md);
+
+/* ---- forwarder --------------------------------------------------------------------------- */
+typedef struct tk_forwarder tk_forwarder;
+
+/* faster-fifo's exported queue_put. */
+typedef int (*tk_queue_put)(void *queue, void *buffer, const void **messages, const uint64_t *sizes,
+                            uint64_t count, int block, float timeout);
+
+typedef struct tk_forwarder_info {
+    uint64_t forwarded, lost, waiting;
+    uint32_t running, full;
+} tk_forwarder_info;
+
+/* A thread that takes from `queue` and puts prefix + record + exchange id + suffix into a
+ * faster-fifo queue, without the GIL. What does not fit waits; what the log overwrites meanwhile is
+ * counted as lost. */
+TK_API int32_t tk_forwarder_start(tk_queue *queue, tk_log *log, tk_queue_put put, void *fifo, void *buffer,
+                                  const void *prefix, uint32_t prefix_size, const void *suffix,
+                                  uint32_t suffix_size, tk_forwarder **out);
+TK_API int32_t tk_forwarder_info_get(tk_forwarder *forwarder, tk_forwarder_info *out);
+/* Blocks up to timeout_ns for the log's end to be reached and delivered (drain) or for the thread to
+ * stop. A thread stuck in a lock that a dead consumer holds is left behind: returns TK_E_BUSY. */
+TK_API int32_t tk_forwarder_stop(tk_forwarder *forwarder, int32_t drain, int64_t timeout_ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

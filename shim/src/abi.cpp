@@ -1,0 +1,403 @@
+// The extern "C" wall: opaque handles in, status codes out, nothing thrown across.
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+
+#include "clock.hpp"
+#include "errors.hpp"
+#include "forwarder.hpp"
+#include "layout_text.hpp"
+#include "md_api.hpp"
+#include "places.hpp"
+#include "reader.hpp"
+#include "segment.hpp"
+#include "system.hpp"
+#include "tickshim.h"
+#include "writer.hpp"
+
+struct tk_log {
+    tk::Log log;
+};
+struct tk_writer {
+    tk::Writer writer;
+};
+struct tk_queue {
+    tk::Queue queue;
+};
+struct tk_reader {
+    tk::Reader reader;
+};
+struct tk_md {
+    tk::MdApi api;
+};
+struct tk_forwarder {
+    std::shared_ptr<tk::Forwarder> forwarder;
+};
+
+namespace {
+
+using tk::fail;
+
+// Out of memory and the like become a status; everything else is reported the same way.
+template <typename F>
+std::int32_t guarded(const char* call, F&& body) {
+    try {
+        return body();
+    } catch (const std::exception& e) {
+        return fail(TK_E_SYS, "%s: %s", call, e.what());
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t tk_abi_version(void) { return TK_ABI_VERSION; }
+const char* tk_last_error(void) { return tk::last_error(); }
+const char* tk_layout(void) { return tk::layout_text(); }
+
+void tk_now(int64_t* realtime_ns, int64_t* monotonic_ns) {
+    const tk::Stamp s = tk::process_clock().now();
+    *realtime_ns = s.realtime;
+    *monotonic_ns = s.monotonic;
+}
+
+uint64_t tk_process_identity(int32_t pid) { return tk::process_identity(pid); }
+
+// ---- log ----
+
+int32_t tk_log_create(const char* path, const char* name, uint64_t capacity, uint64_t instrument_capacity,
+                      tk_log** out) {
+    return guarded("tk_log_create", [&] {
+        auto log = std::make_unique<tk_log>();
+        const int32_t rc = tk::create_log(path, name, capacity, instrument_capacity, &log->log);
+        if (rc == TK_OK) *out = log.release();
+        return rc;
+    });
+}
+
+int32_t tk_log_attach(const char* path, tk_log** out) {
+    return guarded("tk_log_attach", [&] {
+        auto log = std::make_unique<tk_log>();
+        const int32_t rc = tk::attach_log(path, &log->log);
+        if (rc == TK_OK) *out = log.release();
+        return rc;
+    });
+}
+
+void tk_log_close(tk_log* log) { delete log; }
+
+int32_t tk_log_unlink(tk_log* log) {
+    return guarded("tk_log_unlink", [&] { return tk::unlink_log(log->log); });
+}
+
+int32_t tk_log_info_get(tk_log* log, tk_log_info* out) {
+    const tk::LogHeader& h = *log->log.header;
+    *out = tk_log_info{};
+    out->capacity = log->log.capacity;
+    out->instrument_capacity = log->log.instrument_capacity;
+    out->total_size = h.TotalSize;
+    out->unique_id = h.UniqueId;
+    out->head = h.Head.load(std::memory_order_acquire);
+    out->oldest = log->log.oldest(out->head);
+    out->ticks = h.Ticks.load(std::memory_order_relaxed);
+    out->events = h.Events.load(std::memory_order_relaxed);
+    out->wakes = h.Wakes.load(std::memory_order_relaxed);
+    out->created_ns = h.CreatedTime;
+    out->owner_pid = tk::identity_pid(h.OwnerProcess.load(std::memory_order_relaxed));
+    out->writer_pid = tk::identity_pid(h.WriterProcess.load(std::memory_order_relaxed));
+    out->epoch = h.Epoch.load(std::memory_order_relaxed);
+    out->closed = h.Closed.load(std::memory_order_relaxed);
+    out->instruments = h.InstrumentCount.load(std::memory_order_acquire);
+    out->instrument_overflow = h.InstrumentOverflow.load(std::memory_order_relaxed);
+    out->owner_alive = log->log.owner_alive();
+    out->writer_alive = log->log.writer_alive();
+    std::memcpy(out->name, h.Name, sizeof out->name);
+    return TK_OK;
+}
+
+void tk_log_end(tk_log* log) { tk::end_log(&log->log); }
+
+int32_t tk_log_read(tk_log* log, uint64_t start, uint64_t count, void* out, uint64_t* first, uint64_t* copied) {
+    *copied = tk::read_range(log->log, start, count, static_cast<tk::Record*>(out), first);
+    return TK_OK;
+}
+
+int32_t tk_log_latest(tk_log* log, const char* instrument_id, void* out) {
+    return tk::read_latest(log->log, instrument_id, static_cast<tk::Record*>(out));
+}
+
+int32_t tk_log_instrument(tk_log* log, uint32_t index, tk_instrument* out) {
+    const tk::LogHeader& h = *log->log.header;
+    const uint32_t count = h.InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
+    if (index >= count || index >= log->log.instrument_capacity)
+        return fail(TK_E_NOT_FOUND, "instrument %u is not in the table of %u", index, count);
+    const tk::InstrumentEntry& e = log->log.instruments[index];
+    *out = tk_instrument{};
+    std::memcpy(out->instrument_id, e.InstrumentID, sizeof e.InstrumentID - 1);
+    std::memcpy(out->exchange_inst_id, e.ExchangeInstID, sizeof e.ExchangeInstID - 1);
+    std::memcpy(out->exchange_id, e.ExchangeID, sizeof e.ExchangeID - 1);
+    out->index = index;
+    out->primary = e.Primary;
+    if (e.Primary < count) {
+        out->count = log->log.instruments[e.Primary].Count.load(std::memory_order_relaxed);
+        out->latest_stamp = log->log.instruments[e.Primary].PrimaryLatestStamp.load(std::memory_order_relaxed);
+    }
+    return TK_OK;
+}
+
+int32_t tk_log_readers(tk_log* log, tk_reader_info* out, uint32_t max) {
+    return static_cast<int32_t>(tk::list_readers(log->log, out, max));
+}
+
+int32_t tk_log_status_set(tk_log* log, const char* text, uint32_t length) {
+    return tk::set_status(&log->log, text, length);
+}
+
+int32_t tk_log_status_get(tk_log* log, char* out, uint32_t size) { return tk::get_status(log->log, out, size); }
+
+// ---- writer ----
+
+int32_t tk_writer_open(tk_log* log, tk_writer** out) {
+    return guarded("tk_writer_open", [&] {
+        std::unique_ptr<tk_writer> writer(new tk_writer{tk::Writer(&log->log)});
+        const int32_t rc = writer->writer.open();
+        if (rc == TK_OK) *out = writer.release();
+        return rc;
+    });
+}
+
+void tk_writer_close(tk_writer* writer) {
+    if (writer == nullptr) return;
+    writer->writer.close();
+    delete writer;
+}
+
+int32_t tk_writer_event(tk_writer* writer, uint32_t code, int32_t reason, int32_t error_id, int64_t value,
+                        const char* text, uint32_t text_length, uint32_t text_encoding) {
+    tk::Event e;
+    e.code = code;
+    e.reason = reason;
+    e.error_id = error_id;
+    e.value = value;
+    e.text = text;
+    e.text_length = text_length;
+    e.text_encoding = text_encoding;
+    writer->writer.publish_event(e, writer->writer.clock().now());
+    return TK_OK;
+}
+
+int32_t tk_writer_tick(tk_writer* writer, uint32_t layout, const void* depth_market_data) {
+    const tk::DepthLayout* l = tk::depth_layout(layout);
+    if (l == nullptr) return fail(TK_E_ARG, "DepthMarketData layout %u is not known", layout);
+    writer->writer.publish_tick(*l, static_cast<const char*>(depth_market_data), writer->writer.clock().now());
+    return TK_OK;
+}
+
+int32_t tk_writer_flood(tk_writer* writer, uint32_t layout, const void* depth_market_data, uint64_t count,
+                        int32_t stamped, int64_t* elapsed_ns) {
+    const tk::DepthLayout* l = tk::depth_layout(layout);
+    if (l == nullptr) return fail(TK_E_ARG, "DepthMarketData layout %u is not known", layout);
+    alignas(8) char depth[1024] = {};
+    std::memcpy(depth, depth_market_data, l->size);
+    const int64_t start = tk::monotonic_ns();
+    tk::Stamp stamp = writer->writer.clock().now();
+    for (uint64_t i = 0; i < count; ++i) {
+        const auto volume = static_cast<int32_t>(i);
+        std::memcpy(depth + tk::depth::kVolume, &volume, sizeof volume);
+        if (stamped != 0) stamp = writer->writer.clock().now();
+        writer->writer.publish_tick(*l, depth, stamp);
+    }
+    *elapsed_ns = tk::monotonic_ns() - start;
+    return TK_OK;
+}
+
+// ---- queue ----
+
+int32_t tk_queue_create(const char* path, const char* name, const char* const* ids, uint32_t count,
+                        int64_t start, int32_t wants_events, int32_t wait_mode, tk_queue** out) {
+    return guarded("tk_queue_create", [&] {
+        auto queue = std::make_unique<tk_queue>();
+        const int32_t rc = tk::create_queue(path, name, ids, count, start, wants_events != 0,
+                                            static_cast<uint32_t>(wait_mode), &queue->queue);
+        if (rc == TK_OK) *out = queue.release();
+        return rc;
+    });
+}
+
+int32_t tk_queue_attach(const char* path, tk_queue** out) {
+    return guarded("tk_queue_attach", [&] {
+        auto queue = std::make_unique<tk_queue>();
+        const int32_t rc = tk::attach_queue(path, &queue->queue);
+        if (rc == TK_OK) *out = queue.release();
+        return rc;
+    });
+}
+
+void tk_queue_close(tk_queue* queue) { delete queue; }
+
+int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
+    const tk::QueueHeader& h = *queue->queue.header;
+    *out = tk_queue_info{};
+    out->bind_version = h.BindVersion.load(std::memory_order_acquire);  // SYNC bind (acquire)
+    out->log_id = h.LogId.load(std::memory_order_acquire);
+    std::memcpy(out->name, h.Name, sizeof out->name);
+    std::memcpy(out->log_path, h.LogPath, sizeof out->log_path - 1);
+    out->start = h.Start;
+    out->creator_pid = tk::identity_pid(h.CreatorProcess);
+    out->creator_alive = tk::process_alive(h.CreatorProcess);
+    out->filters = queue->queue.filtered ? queue->queue.filter_count : 0;
+    out->wants_events = h.WantsEvents;
+    out->wait_mode = h.WaitMode;
+    out->slot = h.Slot.load(std::memory_order_relaxed);
+    out->slot_generation = h.SlotGeneration.load(std::memory_order_relaxed);
+    out->closed = h.Closed.load(std::memory_order_relaxed);
+    return TK_OK;
+}
+
+int32_t tk_queue_filter(tk_queue* queue, uint32_t index, char* out, uint32_t size) {
+    if (!queue->queue.filtered || index >= queue->queue.filter_count)
+        return fail(TK_E_ARG, "queue has no filter %u", index);
+    std::strncpy(out, queue->queue.filters[index].InstrumentID, size - 1);
+    out[size - 1] = '\0';
+    return TK_OK;
+}
+
+int32_t tk_queue_bind(tk_queue* queue, tk_log* log, const char* log_path) {
+    return guarded("tk_queue_bind", [&] { return tk::bind_queue(&queue->queue, &log->log, log_path); });
+}
+
+int32_t tk_queue_retire(tk_queue* queue, tk_log* log) {
+    tk::retire_queue(&queue->queue, log == nullptr ? nullptr : &log->log);
+    return TK_OK;
+}
+
+uint32_t tk_queue_wait_bound(tk_queue* queue, uint32_t seen, int64_t timeout_ns) {
+    tk::QueueHeader& h = *queue->queue.header;
+    constexpr int64_t slice = 500000000;
+    if (h.BindVersion.load(std::memory_order_acquire) == seen && timeout_ns != 0)
+        tk::futex_wait(&h.BindVersion, seen, timeout_ns < 0 || timeout_ns > slice ? slice : timeout_ns);
+    return h.BindVersion.load(std::memory_order_acquire);  // SYNC bind (acquire)
+}
+
+// ---- reader ----
+
+int32_t tk_reader_open(tk_queue* queue, tk_log* log, tk_reader** out) {
+    return guarded("tk_reader_open", [&] {
+        std::unique_ptr<tk_reader> reader(new tk_reader{tk::Reader(&queue->queue, &log->log)});
+        const int32_t rc = reader->reader.open();
+        if (rc == TK_OK) *out = reader.release();
+        return rc;
+    });
+}
+
+void tk_reader_close(tk_reader* reader) {
+    if (reader == nullptr) return;
+    reader->reader.close();
+    delete reader;
+}
+
+int32_t tk_reader_take(tk_reader* reader, tk_take* take) { return reader->reader.take(take); }
+uint64_t* tk_reader_handed(tk_reader* reader, uint32_t copy) { return reader->reader.handed(copy); }
+uint32_t tk_reader_copy(tk_reader* reader) { return reader->reader.copy(); }
+uint64_t tk_reader_waiting(tk_reader* reader) { return reader->reader.waiting(); }
+int32_t tk_reader_counters(tk_reader* reader, tk_take* out) {
+    reader->reader.counters(out);
+    return TK_OK;
+}
+
+// ---- vendor ----
+
+int32_t tk_vendor_probe(const char* path, const char* override_version, tk_vendor_info* out) {
+    return guarded("tk_vendor_probe", [&] {
+        tk::VendorLibrary library;
+        const int32_t rc = tk::open_vendor_library(path, override_version, &library);
+        if (rc == TK_OK) tk::describe(library, out);
+        return rc;
+    });
+}
+
+int32_t tk_md_create(const char* library, const char* override_version, const char* flow_path, int32_t using_udp,
+                     int32_t multicast, int32_t production, tk_writer* writer, tk_md** out) {
+    return guarded("tk_md_create", [&] {
+        tk::VendorLibrary vendor;
+        if (const int32_t rc = tk::open_vendor_library(library, override_version, &vendor); rc != TK_OK) return rc;
+        std::unique_ptr<tk_md> md(new tk_md{tk::MdApi(std::move(vendor), &writer->writer)});
+        const int32_t rc = md->api.create(flow_path, using_udp != 0, multicast != 0, production != 0);
+        if (rc == TK_OK) *out = md.release();
+        return rc;
+    });
+}
+
+int32_t tk_md_register_front(tk_md* md, const char* front) {
+    return guarded("tk_md_register_front", [&] { return md->api.register_front(front); });
+}
+
+int32_t tk_md_init(tk_md* md) {
+    return guarded("tk_md_init", [&] { return md->api.init(); });
+}
+
+int32_t tk_md_next(tk_md* md, int64_t timeout_ns, tk_callback* out) { return md->api.next(timeout_ns, out) ? 1 : 0; }
+void tk_md_wake(tk_md* md) { md->api.wake(); }
+
+int32_t tk_md_login(tk_md* md, const char* broker_id, const char* user_id, const char* password,
+                    const char* product_info, int32_t request_id, int32_t* rc) {
+    return guarded("tk_md_login", [&] { return md->api.login(broker_id, user_id, password, product_info, request_id, rc); });
+}
+
+int32_t tk_md_logout(tk_md* md, const char* broker_id, const char* user_id, int32_t request_id, int32_t* rc) {
+    return guarded("tk_md_logout", [&] { return md->api.logout(broker_id, user_id, request_id, rc); });
+}
+
+int32_t tk_md_subscribe(tk_md* md, int32_t what, const char* const* ids, uint32_t count, int32_t* rc) {
+    return guarded("tk_md_subscribe", [&] { return md->api.subscribe(what, ids, count, rc); });
+}
+
+int32_t tk_md_query_multicast(tk_md* md, int32_t topic_id, const char* instrument_id, int32_t request_id, int32_t* rc) {
+    return guarded("tk_md_query_multicast", [&] { return md->api.query_multicast(topic_id, instrument_id, request_id, rc); });
+}
+
+int32_t tk_md_trading_day(tk_md* md, char* out, uint32_t size) { return md->api.trading_day(out, size); }
+
+int32_t tk_md_info(tk_md* md, tk_vendor_info* out) {
+    tk::describe(md->api.library(), out);
+    return TK_OK;
+}
+
+void tk_md_release(tk_md* md) { md->api.release(); }
+void tk_md_free(tk_md* md) { delete md; }
+
+void tk_clock_refresh(void) { tk::process_clock().refresh(); }
+
+// ---- forwarder ----
+
+int32_t tk_forwarder_start(tk_queue* queue, tk_log* log, tk_queue_put put, void* fifo, void* buffer,
+                           const void* prefix, uint32_t prefix_size, const void* suffix, uint32_t suffix_size,
+                           tk_forwarder** out) {
+    return guarded("tk_forwarder_start", [&] {
+        auto f = std::make_unique<tk_forwarder>();
+        f->forwarder = std::make_shared<tk::Forwarder>(
+            &queue->queue, &log->log, put, fifo, buffer, std::string(static_cast<const char*>(prefix), prefix_size),
+            std::string(static_cast<const char*>(suffix), suffix_size));
+        const int32_t rc = f->forwarder->start();
+        if (rc == TK_OK) *out = f.release();
+        return rc;
+    });
+}
+
+int32_t tk_forwarder_info_get(tk_forwarder* forwarder, tk_forwarder_info* out) {
+    forwarder->forwarder->info(out);
+    return TK_OK;
+}
+
+int32_t tk_forwarder_stop(tk_forwarder* forwarder, int32_t drain, int64_t timeout_ns) {
+    if (forwarder->forwarder->stop(drain != 0, timeout_ns)) {
+        delete forwarder;
+        return TK_OK;
+    }
+    // The thread still uses the object: it is left behind on purpose, with the log and queue it reads.
+    return fail(TK_E_BUSY, "the forwarder's thread is stuck in a lock that a dead consumer holds");
+}
+
+}  // extern "C"

@@ -1,0 +1,9 @@
+// The record's layout as text, for a binding to compare itself with.
+#pragma once
+
+namespace tk {
+
+// One line per field: name offset size type (numpy's letters).
+const char* layout_text();
+
+}  // namespace tk

@@ -1,0 +1,140 @@
+// From the vendor's struct to our record, stored field by field into the slot: no copy in between.
+//
+// Numbers are copied as they are, but the vendor's DBL_MAX ("no price") becomes NaN. Texts are cut at
+// their NUL or at their array's end. Stores are relaxed atomics (see copy.hpp); the caller publishes.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "copy.hpp"
+#include "exchange_time.hpp"
+#include "layout.hpp"
+#include "vendor_abi.hpp"
+
+namespace tk {
+
+constexpr std::uint64_t kDblMaxBits = 0x7FEFFFFFFFFFFFFFull;
+constexpr std::uint64_t kNaNBits = 0x7FF8000000000000ull;
+
+inline std::uint64_t load_raw8(const char* p) {
+    std::uint64_t v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline std::uint32_t load_raw4(const char* p) {
+    std::uint32_t v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store_price(double& to, const char* from) {
+    const std::uint64_t bits = load_raw8(from);
+    store_word(&to, bits == kDblMaxBits ? kNaNBits : bits);
+}
+
+inline void store_int(std::int32_t& to, const char* from) {
+    __atomic_store_n(&to, static_cast<std::int32_t>(load_raw4(from)), __ATOMIC_RELAXED);
+}
+
+// The first 8 bytes of a 9-byte text, zeros from the NUL on.
+inline std::uint64_t text8(const char* p) {
+    const std::uint64_t w = load_raw8(p);
+    const std::uint64_t zero = (w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull;
+    if (zero == 0) return w;
+    return w & ((zero & (~zero + 1)) - 1);  // below the first zero byte's marker
+}
+
+inline std::uint64_t text9(std::uint64_t first8, const char* p) {
+    return (first8 >> 56) == 0 ? 0 : static_cast<unsigned char>(p[8]);
+}
+
+struct TickHead {
+    std::int64_t recv_time, recv_monotonic;
+    std::uint64_t tick_number, instrument_number;
+    std::uint32_t instrument;
+};
+
+// Everything but Stamp. `ids`: ExchangeID and InstrumentID as they stand at the end of a record.
+inline void store_tick(Record* r, const DepthLayout& layout, const char* d, const TickHead& head,
+                       const char (&ids)[kTextWords * 8], ExchangeClock& exchange_clock) {
+    const std::uint64_t trading = text8(d + depth::kTradingDay), action = text8(d + depth::kActionDay),
+                        update = text8(d + depth::kUpdateTime);
+    const std::uint64_t trading9 = text9(trading, d + depth::kTradingDay),
+                        action9 = text9(action, d + depth::kActionDay),
+                        update9 = text9(update, d + depth::kUpdateTime);
+    const auto millisec = static_cast<std::int32_t>(load_raw4(d + depth::kUpdateMillisec));
+
+    store_word(&r->RecvMonotonic, static_cast<std::uint64_t>(head.recv_monotonic));
+    store_word(&r->ExchangeTime,
+               static_cast<std::uint64_t>(exchange_clock.at(trading, action, update, millisec)));
+    store_word(&r->TickNumber, head.tick_number);
+    store_word(&r->InstrumentNumber, head.instrument_number);
+    store_price(r->Turnover, d + depth::kTurnover);
+    store_price(r->OpenInterest, d + depth::kOpenInterest);
+    store_price(r->AveragePrice, d + depth::kAveragePrice);
+    store_price(r->PreSettlementPrice, d + depth::kPreSettlementPrice);
+
+    const char* level = d + depth::kLevels + depth::kLevelSize;
+    double* prices = &r->BidPrice2;
+    std::int32_t* volumes = &r->BidVolume2;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i, level += depth::kLevelSize) {
+        store_price(prices[2 * i], level);
+        store_price(prices[2 * i + 1], level + depth::kAskPrice);
+        store_int(volumes[2 * i], level + depth::kBidVolume);
+        store_int(volumes[2 * i + 1], level + depth::kAskVolume);
+    }
+    store_price(r->PreClosePrice, d + depth::kPreClosePrice);
+    store_price(r->PreOpenInterest, d + depth::kPreOpenInterest);
+    store_price(r->OpenPrice, d + depth::kOpenPrice);
+    store_price(r->HighestPrice, d + depth::kHighestPrice);
+    store_price(r->LowestPrice, d + depth::kLowestPrice);
+    store_price(r->ClosePrice, d + depth::kClosePrice);
+    store_price(r->SettlementPrice, d + depth::kSettlementPrice);
+    store_price(r->UpperLimitPrice, d + depth::kUpperLimitPrice);
+    store_price(r->LowerLimitPrice, d + depth::kLowerLimitPrice);
+    store_price(r->PreDelta, d + depth::kPreDelta);
+    store_price(r->CurrDelta, d + depth::kCurrDelta);
+    if (layout.banding != 0) {
+        store_price(r->BandingUpperPrice, d + layout.banding);
+        store_price(r->BandingLowerPrice, d + layout.banding + 8);
+    } else {
+        store_word(&r->BandingUpperPrice, kNaNBits);
+        store_word(&r->BandingLowerPrice, kNaNBits);
+    }
+
+    // TradingDay[9] ActionDay[9] UpdateTime[9] in front of ids, put together in registers: narrow
+    // stores read back as wide words would stall.
+    static_assert(offsetof(Record, ActionDay) - kTextOffset == 9 &&
+                  offsetof(Record, UpdateTime) - kTextOffset == 18 &&
+                  offsetof(Record, ExchangeID) - kTextOffset == 27);
+    char* text = reinterpret_cast<char*>(r) + kTextOffset;
+    store_word(text, trading);
+    store_word(text + 8, trading9 | action << 8);
+    store_word(text + 16, action >> 56 | action9 << 8 | update << 16);
+    store_word(text + 24, update >> 48 | update9 << 16 | load_raw8(ids + 24));
+#pragma GCC unroll 16
+    for (std::size_t i = 4; i < kTextWords; ++i) store_word(text + 8 * i, load_raw8(ids + 8 * i));
+
+    // Line 0 last: the line that a waiting reader polls is taken from it only once.
+    store_word(&r->RecvTime, static_cast<std::uint64_t>(head.recv_time));
+    store_word(&r->Instrument, head.instrument);  // Flags, Kind (a tick) and the spare byte are 0
+    store_price(r->LastPrice, d + depth::kLastPrice);
+    store_price(r->BidPrice1, d + depth::kLevels);
+    store_price(r->AskPrice1, d + depth::kLevels + depth::kAskPrice);
+    store_int(r->Volume, d + depth::kVolume);
+    store_int(r->BidVolume1, d + depth::kLevels + depth::kBidVolume);
+    store_int(r->AskVolume1, d + depth::kLevels + depth::kAskVolume);
+    __atomic_store_n(&r->UpdateMillisec, millisec, __ATOMIC_RELAXED);
+}
+
+// The ids as store_tick() wants them: zeros in front where the day and time texts go.
+inline void make_ids(char (&ids)[kTextWords * 8], const InstrumentEntry& e) {
+    std::memset(ids, 0, sizeof ids);
+    std::memcpy(ids + offsetof(Record, ExchangeID) - kTextOffset, e.ExchangeID, sizeof e.ExchangeID);
+    std::memcpy(ids + offsetof(Record, InstrumentID) - kTextOffset, e.InstrumentID, sizeof e.InstrumentID);
+}
+
+}  // namespace tk

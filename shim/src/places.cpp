@@ -1,0 +1,326 @@
+#include "places.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "copy.hpp"
+#include "errors.hpp"
+#include "system.hpp"
+
+namespace tk {
+namespace {
+
+// A free slot, or one whose queue and reader are both dead.
+ReaderSlot* claim_slot(Log* log, std::uint32_t* index) {
+    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
+        std::uint32_t free = 0;
+        if (log->readers[i].State.compare_exchange_strong(free, 2)) {
+            *index = i;
+            return &log->readers[i];
+        }
+    }
+    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
+        ReaderSlot& s = log->readers[i];
+        std::uint32_t taken = 1;
+        if (process_alive(s.QueueProcess.load()) || process_alive(s.ReaderProcess.load())) continue;
+        if (s.State.compare_exchange_strong(taken, 2)) {
+            *index = i;
+            return &s;
+        }
+    }
+    return nullptr;
+}
+
+// A whole copy of one record, or false if it is not (or no longer) there.
+bool read_one(const Log& log, std::uint64_t sequence, Record* out) {
+    const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
+    if (sequence >= head || sequence < log.oldest(head)) return false;
+    copy_from_shared(out, log.slot(sequence), kRecordWords);
+    std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
+    return sequence >= log.oldest(log.header->Head.load(std::memory_order_relaxed));
+}
+
+// Ticks before sequence `s`, from the records themselves; the rest before it were events.
+bool numbers_at(const Log& log, std::uint64_t s, std::uint64_t* ticks) {
+    Record r;
+    if (s == 0) {
+        *ticks = 0;
+        return true;
+    }
+    if (read_one(log, s, &r)) {
+        *ticks = r.TickNumber;
+        return true;
+    }
+    if (read_one(log, s - 1, &r)) {
+        *ticks = r.TickNumber + (r.Kind == kTick ? 1 : 0);
+        return true;
+    }
+    return false;
+}
+
+bool filter_matches(const QueueFilter& f, const char* id) {
+    return std::strncmp(f.InstrumentID, id, kInstrumentIdSize) == 0;
+}
+
+// From now on: every instrument starts with the first tick that is not counted yet.
+void expect_from_now(Queue* queue, const Log& log) {
+    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);
+    for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
+        std::uint64_t count = 0;
+        for (std::uint32_t i = 0; i < n; ++i) {
+            const InstrumentEntry& e = log.instruments[i];
+            if (e.Primary == i && filter_matches(queue->filters[f], e.InstrumentID))
+                count = e.Count.load(std::memory_order_acquire);
+        }
+        queue->filters[f].Expected.store(count, std::memory_order_relaxed);
+    }
+}
+
+// From a sequence on: the number that each instrument's first record there has.
+void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
+    expect_from_now(queue, log);  // what has no record there starts with its next tick
+    std::uint64_t missing = queue->filter_count;
+    for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
+        Record r;
+        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+        for (std::uint64_t s = std::max(start, log.oldest(head)); s < head && missing != 0; ++s) {
+            if (!read_one(log, s, &r) || r.Kind != kTick || r.Instrument == kNoInstrument ||
+                !filter_matches(queue->filters[f], r.InstrumentID))
+                continue;
+            queue->filters[f].Expected.store(r.InstrumentNumber, std::memory_order_relaxed);
+            --missing;
+            break;
+        }
+    }
+}
+
+}  // namespace
+
+std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
+    QueueHeader& q = *queue->header;
+    if (std::strlen(log_path) >= sizeof q.LogPath) return fail(TK_E_ARG, "log path '%s' is too long", log_path);
+    if (q.Closed.load() != 0) return fail(TK_E_STATE, "queue '%s' is closed", q.Name);
+    std::uint32_t index = 0;
+    ReaderSlot* slot = claim_slot(log, &index);
+    if (slot == nullptr)
+        return fail(TK_E_FULL, "log '%s' has no place for another queue (%u are open)", log->header->Name, kMaxReaders);
+
+    std::uint64_t lost_before = 0;
+    std::uint64_t cursor, ticks = 0;
+    for (;;) {  // ends: the writer would have to lap the whole ring between two loads, for ever
+        const std::uint64_t head = log->header->Head.load(std::memory_order_acquire);
+        cursor = head;
+        if (q.Start == TK_START_OLDEST) cursor = log->oldest(head);
+        if (q.Start >= 0) {
+            cursor = std::max(static_cast<std::uint64_t>(q.Start), log->oldest(head));
+            if (static_cast<std::uint64_t>(q.Start) > head) {
+                slot->State.store(0);
+                return fail(TK_E_ARG, "queue '%s' asks for sequence %lld, the log has come to %llu", q.Name,
+                            static_cast<long long>(q.Start), static_cast<unsigned long long>(head));
+            }
+            // Overwritten before the queue existed; whose they were nobody can tell any more.
+            lost_before = cursor - static_cast<std::uint64_t>(q.Start);
+        }
+        if (numbers_at(*log, cursor, &ticks)) break;
+    }
+    if (queue->filtered) {
+        if (q.Start == TK_START_NOW) {
+            expect_from_now(queue, *log);
+        } else {
+            expect_from(queue, *log, cursor);
+        }
+    } else {
+        queue->filters[0].Expected.store(ticks, std::memory_order_relaxed);
+    }
+
+    slot->QueueProcess.store(q.CreatorProcess);
+    slot->ReaderProcess.store(0);
+    slot->ExpectedEvent.store(cursor - ticks);
+    slot->Filters.store(queue->filtered ? queue->filter_count : 0);
+    slot->WantsEvents.store(q.WantsEvents);
+    std::memcpy(slot->Name, q.Name, sizeof slot->Name);
+    slot->Copies[0] = Progress{};
+    slot->Copies[0].Cursor = slot->Copies[0].BatchFirst = cursor;
+    slot->Copies[0].Lost = lost_before;
+    slot->Which.store(0);
+    slot->Sleep.store((slot->Sleep.load() + 2) & ~1u);
+    slot->Wakes.store(0);
+    const std::uint64_t bit = 1ull << (index % 64);
+    log->header->Sleepers[index / 64].fetch_and(~bit);
+    if (q.WantsEvents != 0) {
+        log->header->EventWant[index / 64].fetch_or(bit);
+    } else {
+        log->header->EventWant[index / 64].fetch_and(~bit);
+    }
+    // The slot's last holder may have declined instruments that this one wants.
+    const std::uint32_t n = log->header->InstrumentCount.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < n; ++i) log->instruments[i].Want[index / 64].fetch_or(bit);
+    const std::uint32_t generation = slot->Generation.fetch_add(1) + 1;
+    slot->State.store(1, std::memory_order_release);
+
+    q.Slot.store(index, std::memory_order_relaxed);
+    q.SlotGeneration.store(generation, std::memory_order_relaxed);
+    std::strcpy(q.LogPath, log_path);
+    // SYNC bind (release): slot and path are set before the id that Reader::open() checks, and before
+    // the version that tk_queue_wait_bound() waits for.
+    q.LogId.store(log->header->UniqueId, std::memory_order_release);
+    q.BindVersion.fetch_add(1, std::memory_order_release);
+    futex_wake(&q.BindVersion, INT_MAX);
+    return TK_OK;
+}
+
+void retire_queue(Queue* queue, Log* log) {
+    QueueHeader& q = *queue->header;
+    if (q.Closed.exchange(1) == 0 && log != nullptr && q.LogId.load() == log->header->UniqueId) {
+        const std::uint32_t index = q.Slot.load();
+        if (index < kMaxReaders && log->readers[index].Generation.load() == q.SlotGeneration.load()) {
+            ReaderSlot& slot = log->readers[index];
+            slot.ReaderProcess.store(0);
+            slot.QueueProcess.store(0);
+            slot.Generation.fetch_add(1);
+            slot.State.store(0, std::memory_order_release);
+        }
+    }
+    q.BindVersion.fetch_add(1, std::memory_order_release);  // who waits to be bound sees Closed
+    futex_wake(&q.BindVersion, INT_MAX);
+}
+
+std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t max) {
+    const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+    std::uint32_t found = 0;
+    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
+        const ReaderSlot& s = log.readers[i];
+        if (s.State.load(std::memory_order_acquire) != 1) continue;
+        if (found < max) {
+            tk_reader_info& r = out[found];
+            // SYNC progress (acquire): partner is the release in Reader::commit().
+            Progress p;
+            copy_from_shared(&p, &s.Copies[s.Which.load(std::memory_order_acquire) & 1], sizeof p / 8);
+            const std::uint64_t reader = s.ReaderProcess.load(), queue = s.QueueProcess.load();
+            r = tk_reader_info{};
+            r.cursor = p.Cursor;
+            r.received = p.Received - std::min(p.Received, p.BatchCount - std::min(p.BatchCount, p.Handed));
+            r.lost = p.Lost;
+            r.lost_events = p.LostEvents;
+            r.events = p.Events;
+            r.lag = head - std::min(head, p.Cursor);
+            r.wakes = s.Wakes.load(std::memory_order_relaxed);
+            r.queue_pid = identity_pid(queue);
+            r.reader_pid = identity_pid(reader);
+            r.slot = i;
+            r.generation = s.Generation.load(std::memory_order_relaxed);
+            r.filters = s.Filters.load(std::memory_order_relaxed);
+            r.wants_events = s.WantsEvents.load(std::memory_order_relaxed);
+            r.reader_alive = process_alive(reader);
+            r.asleep = s.Sleep.load(std::memory_order_relaxed) & 1;
+            std::memcpy(r.name, s.Name, sizeof r.name);
+            r.name[sizeof r.name - 1] = '\0';
+        }
+        ++found;
+    }
+    return found;
+}
+
+std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out) {
+    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);
+    const InstrumentEntry* entry = nullptr;
+    std::uint64_t newest = 0;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        const InstrumentEntry& e = log.instruments[i];
+        if (std::strncmp(e.InstrumentID, instrument_id, kInstrumentIdSize) != 0) continue;
+        const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_acquire);
+        if (stamp > newest) {
+            newest = stamp;
+            entry = &e;
+        }
+    }
+    if (entry == nullptr) return fail(TK_E_NOT_FOUND, "no tick of '%.80s' has been received", instrument_id);
+    const std::int64_t deadline = monotonic_ns() + 1000000000;
+    for (;;) {
+        const std::uint64_t stamp = entry->LatestStamp.load(std::memory_order_acquire);
+        if (read_one(log, stamp - 1, out)) return TK_OK;
+        // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
+        // before Head lets the ring's copy count as overwritten.
+        const std::uint64_t saved = entry->SavedStamp.load(std::memory_order_acquire);
+        if (saved == stamp) {
+            copy_from_shared(out, &log.saved[entry - log.instruments], kRecordWords);
+            std::atomic_thread_fence(std::memory_order_acquire);  // SYNC saved (acquire fence)
+            if (entry->SavedStamp.load(std::memory_order_relaxed) == saved) return TK_OK;
+        }
+        if (monotonic_ns() > deadline)  // only a writer killed in the middle of the move comes here
+            return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' is being moved by a writer that has stopped", instrument_id);
+        cpu_relax();
+    }
+}
+
+std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,
+                         std::uint64_t* first) {
+    for (;;) {
+        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+        const std::uint64_t from = std::max(start, log.oldest(head));
+        const std::uint64_t to = count > head || start > head - count ? head : start + count;
+        *first = from;
+        if (from >= to) return 0;
+        for (std::uint64_t s = from; s < to; ++s) copy_from_shared(out + (s - from), log.slot(s), kRecordWords);
+        std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
+        const std::uint64_t oldest = log.oldest(log.header->Head.load(std::memory_order_relaxed));
+        if (from >= oldest) return to - from;
+        if (oldest >= to) continue;  // all of it overwritten meanwhile
+        // The front part was overwritten during the copy; the rest is whole.
+        std::memmove(static_cast<void*>(out), out + (oldest - from), (to - oldest) * kRecordSize);
+        *first = oldest;
+        return to - oldest;
+    }
+}
+
+std::int32_t set_status(Log* log, const char* text, std::uint32_t length) {
+    LogHeader& h = *log->header;
+    if (length >= kStatusSize) return fail(TK_E_ARG, "a status of %u bytes is too long (at most %u)", length, kStatusSize - 1);
+    std::uint64_t words[kStatusSize / 8] = {};
+    std::memcpy(words, text, length);
+    const std::uint32_t v = h.StatusVersion.load(std::memory_order_relaxed) | 1;
+    h.StatusVersion.store(v, std::memory_order_relaxed);
+    // SYNC status (release fence): the odd version is visible before any new word. Partner: the
+    // acquire fence in get_status().
+    std::atomic_thread_fence(std::memory_order_release);
+    copy_to_shared(h.Status, words, kStatusSize / 8);
+    h.StatusLength.store(length, std::memory_order_relaxed);
+    h.StatusVersion.store(v + 1, std::memory_order_release);  // SYNC status (release): complete
+    return TK_OK;
+}
+
+std::int32_t get_status(const Log& log, char* out, std::uint32_t size) {
+    const LogHeader& h = *log.header;
+    std::uint64_t words[kStatusSize / 8];
+    const std::int64_t deadline = monotonic_ns() + 100000000;
+    for (;;) {
+        const std::uint32_t v = h.StatusVersion.load(std::memory_order_acquire);  // SYNC status (acquire)
+        copy_from_shared(words, h.Status, kStatusSize / 8);
+        const std::uint32_t length = h.StatusLength.load(std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);  // SYNC status (acquire fence)
+        if ((v & 1) == 0 && h.StatusVersion.load(std::memory_order_relaxed) == v) {
+            if (length >= size || length >= kStatusSize) return fail(TK_E_LAYOUT, "the status has %u bytes", length);
+            std::memcpy(out, words, length);
+            out[length] = '\0';
+            return static_cast<std::int32_t>(length);
+        }
+        // A session killed in the middle leaves an odd version: no status then, rather than a torn one.
+        if (monotonic_ns() > deadline) return fail(TK_E_STATE, "the status is being written by a process that has stopped");
+        cpu_relax();
+    }
+}
+
+void end_log(Log* log) {
+    LogHeader& h = *log->header;
+    // SYNC sleep (seq_cst, writer side): Closed before the look at who sleeps, as in Writer::finish().
+    h.Closed.store(1, std::memory_order_seq_cst);
+    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
+        ReaderSlot& r = log->readers[i];
+        std::uint32_t word = r.Sleep.load(std::memory_order_seq_cst);
+        while ((word & 1) != 0 && !r.Sleep.compare_exchange_weak(word, word + 1, std::memory_order_seq_cst)) {
+        }
+        if ((word & 1) != 0) futex_wake(&r.Sleep, 1);
+    }
+}
+
+}  // namespace tk

@@ -1,0 +1,412 @@
+#include "reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "copy.hpp"
+#include "errors.hpp"
+#include "system.hpp"
+
+namespace tk {
+namespace {
+
+// How long one wait may last before the caller is asked to look round (signals, interpreter exit).
+constexpr std::int64_t kSleepSlice = 500000000;
+constexpr std::int64_t kSpinSlice = 5000000;
+// Adaptive: long enough to catch the rest of a burst, short enough to cost nothing measurable.
+constexpr std::int64_t kAdaptiveSpin = 10000;
+
+class Busy {
+public:
+    explicit Busy(std::atomic<bool>* flag) : flag_(flag), mine_(!flag->exchange(true, std::memory_order_acquire)) {}
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    ~Busy() {
+        if (mine_) flag_->store(false, std::memory_order_release);
+    }
+    explicit operator bool() const { return mine_; }
+
+private:
+    std::atomic<bool>* flag_;
+    bool mine_;
+};
+
+Record* target(const tk_take& t, std::uint32_t i) {
+    return t.out != nullptr ? static_cast<Record*>(t.out[i]) : static_cast<Record*>(t.block) + i;
+}
+
+}  // namespace
+
+std::int32_t Reader::open() {
+    const QueueHeader& q = *queue_->header;
+    if (q.LogId.load(std::memory_order_acquire) != log_->header->UniqueId)
+        return fail(TK_E_STATE, "queue '%s' is not bound to log '%s'", q.Name, log_->header->Name);
+    slot_index_ = q.Slot.load(std::memory_order_relaxed);
+    if (slot_index_ >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%s' names reader slot %u", q.Name, slot_index_);
+    slot_ = &log_->readers[slot_index_];
+    if (slot_->State.load(std::memory_order_acquire) != 1 ||
+        slot_->Generation.load(std::memory_order_relaxed) != q.SlotGeneration.load(std::memory_order_relaxed))
+        return fail(TK_E_STATE, "queue '%s' has lost its place in log '%s'", q.Name, log_->header->Name);
+    const std::uint64_t me = process_identity(getpid());
+    std::uint64_t previous = slot_->ReaderProcess.load(std::memory_order_relaxed);
+    if (previous != 0 && process_alive(previous))
+        return fail(TK_E_BUSY, "queue '%s' is being read by process %d; make one queue for each worker", q.Name,
+                    identity_pid(previous));
+    if (!slot_->ReaderProcess.compare_exchange_strong(previous, me))
+        return fail(TK_E_BUSY, "queue '%s' has just been taken by process %d", q.Name, identity_pid(previous));
+    // A predecessor that was killed asleep left its announcement; it costs the writer one empty wake.
+    log_->header->Sleepers[slot_index_ / 64].fetch_and(~(1ull << (slot_index_ % 64)));
+    const std::uint32_t word = slot_->Sleep.load();
+    if ((word & 1) != 0) slot_->Sleep.store(word + 1);
+
+    which_ = slot_->Which.load(std::memory_order_acquire) & 1;
+    copy_from_shared(&now_, &slot_->Copies[which_], sizeof now_ / 8);
+    events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
+    wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
+    resume_batch();
+    batch_first_ = now_.Cursor;
+    return TK_OK;
+}
+
+void Reader::close() {
+    if (slot_ == nullptr) return;
+    std::uint64_t me = process_identity(getpid());
+    slot_->ReaderProcess.compare_exchange_strong(me, 0);
+    slot_ = nullptr;
+}
+
+// ---- what a killed predecessor left in its hands -----------------------------------------------
+
+// The last batch had records that were taken but never given to the program: they were its last ones.
+// Go back to the first of them that is still there and undo their counting; what has been overwritten
+// meanwhile is lost. Nothing is committed here: a successor killed now leaves all as it found it.
+void Reader::resume_batch() {
+    const std::uint64_t in_hand = now_.BatchCount - std::min(now_.BatchCount, now_.Handed);
+    if (in_hand == 0) return;
+    struct Seen {
+        std::uint64_t sequence, number;
+        std::int32_t filter;
+        bool event;
+    };
+    std::vector<Seen> seen;
+    const std::uint64_t end = now_.Cursor;
+    std::uint64_t first;
+    do {
+        seen.clear();
+        first = std::max(now_.BatchFirst, log_->oldest(log_->header->Head.load(std::memory_order_acquire)));
+        Record r;
+        for (std::uint64_t s = first; s < end; ++s) {
+            const std::int32_t filter = filter_of(log_->slot(s));
+            if (filter == kUnwanted) continue;
+            copy_from_shared(&r, log_->slot(s), kRecordWords);
+            seen.push_back({s, number_of(r), filter, r.Kind != kTick});
+        }
+        std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
+    } while (first < end && first < log_->oldest(log_->header->Head.load(std::memory_order_relaxed)));
+
+    const std::uint64_t there = std::min<std::uint64_t>(in_hand, seen.size());
+    now_.Received -= in_hand;
+    now_.Lost += in_hand - there;
+    if (there == 0) return;
+    now_.Cursor = seen[seen.size() - there].sequence;
+    for (std::size_t i = seen.size(); i-- > seen.size() - there;) {  // backwards: the first one stays
+        if (seen[i].event) {
+            ++now_.Received;
+            --now_.Events;
+        }
+        expected(seen[i].filter, seen[i].event).store(seen[i].number, std::memory_order_relaxed);
+    }
+}
+
+// ---- filters -----------------------------------------------------------------------------------
+
+std::int32_t Reader::filter_of_name(const char* instrument_id) const {
+    for (std::uint32_t f = 0; f < queue_->filter_count; ++f)
+        if (std::strncmp(queue_->filters[f].InstrumentID, instrument_id, kInstrumentIdSize) == 0)
+            return static_cast<std::int32_t>(f);
+    return kUnwanted;
+}
+
+std::int32_t Reader::filter_of_index(std::uint32_t index) {
+    // SYNC instrument (acquire): partner is the release in InstrumentIndex::insert().
+    if (index >= log_->header->InstrumentCount.load(std::memory_order_acquire)) return kUnwanted;  // torn record
+    InstrumentEntry& e = log_->instruments[index];
+    const std::int32_t filter = filter_of_name(e.InstrumentID);
+    wanted_[index] = filter;
+    if (filter == kUnwanted) e.Want[slot_index_ / 64].fetch_and(~(1ull << (slot_index_ % 64)));
+    return filter;
+}
+
+// Which filter lets this record through. The record may be overwritten while it is looked at; then
+// the answer is thrown away with the copy.
+std::int32_t Reader::filter_of(const Record* shared) {
+    const std::uint64_t word = load_word(&shared->Instrument);  // Instrument, Flags, Kind
+    const auto index = static_cast<std::uint32_t>(word);
+    const auto kind = static_cast<std::uint8_t>(word >> 48);
+    if (kind != kTick) return events_ ? 0 : kUnwanted;
+    if (!queue_->filtered) return 0;
+    if (index < wanted_.size()) {
+        const std::int32_t filter = wanted_[index];
+        return filter != kNotLookedAt ? filter : filter_of_index(index);
+    }
+    char id[kRecordSize - kTextOffset];  // an instrument beyond the table: by its name
+    copy_from_shared(id, reinterpret_cast<const char*>(shared) + kTextOffset, kTextWords);
+    id[sizeof id - 1] = '\0';
+    return filter_of_name(id + offsetof(Record, InstrumentID) - kTextOffset);
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+// Polls the next record's own stamp: it comes with the line that holds price and instrument, and the
+// writer's counters stay in the writer's cache.
+bool Reader::something_new() {
+    if (now_.Cursor < head_seen_) return true;
+    // SYNC stamp (acquire): partner is the release in publish_tick() and publish_event().
+    const std::uint64_t stamp = __atomic_load_n(&log_->slot(now_.Cursor)->Stamp, __ATOMIC_ACQUIRE);
+    if (stamp <= now_.Cursor) return false;
+    // SYNC head (acquire): partner is the exchange in Writer::finish(). It may lag the stamp by a moment.
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    head_seen_ = std::max(head, stamp == now_.Cursor + 1 ? stamp : head);
+    return now_.Cursor < head_seen_;
+}
+
+std::uint32_t Reader::collect(tk_take* t) {
+    std::uint32_t count = 0;
+    std::int32_t filters[kChunk];
+    while (count < t->max && something_new()) {
+        const std::uint64_t first = now_.Cursor;
+        const std::uint64_t end = std::min(head_seen_, first + kChunk);
+        std::uint64_t s = first;
+        std::uint32_t copied = 0;
+        for (; s < end && count + copied < t->max; ++s) {
+            const Record* r = log_->slot(s);
+            const std::int32_t filter = filter_of(r);
+            if (filter == kUnwanted) continue;
+            copy_from_shared(target(*t, count + copied), r, kRecordWords);
+            filters[copied++] = filter;
+        }
+        // SYNC overwrite (acquire fence): every word was copied before this look at Head. Partner: the
+        // release fence in Writer::begin().
+        std::atomic_thread_fence(std::memory_order_acquire);
+        const std::uint64_t head = log_->header->Head.load(std::memory_order_relaxed);
+        if (head >= first + log_->capacity) {
+            overrun(head);
+            continue;
+        }
+        now_.Cursor = s;
+        count += account(t, count, copied, filters);
+    }
+    return count;
+}
+
+// The writer has passed this reader. Stand a little behind the oldest record, so that it is not
+// passed again at once; what is skipped shows in the numbers of the next records.
+void Reader::overrun(std::uint64_t head) {
+    const std::uint64_t margin = std::min<std::uint64_t>(log_->capacity / 16, 1024);
+    now_.Cursor = std::max(now_.Cursor, std::min(head, log_->oldest(head) + margin));
+    head_seen_ = std::max(head_seen_, head);
+}
+
+// Copies are whole now: count losses by the records' numbers and drop what was before the start.
+std::uint32_t Reader::account(tk_take* t, std::uint32_t from, std::uint32_t copied, const std::int32_t* filters) {
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < copied; ++i) {
+        const Record* r = target(*t, from + i);
+        if (!keep(*r, filters[i])) continue;
+        if (kept != i) std::memcpy(target(*t, from + kept), r, kRecordSize);
+        ++kept;
+    }
+    return kept;
+}
+
+std::atomic<std::uint64_t>& Reader::expected(std::int32_t filter, bool event) {
+    return event ? slot_->ExpectedEvent : queue_->filters[filter].Expected;
+}
+
+// The record's number among those this queue would get: gaps in it are losses.
+std::uint64_t Reader::number_of(const Record& r) const {
+    if (r.Kind != kTick) return reinterpret_cast<const EventRecord&>(r).EventNumber;
+    return queue_->filtered ? r.InstrumentNumber : r.TickNumber;
+}
+
+bool Reader::keep(const Record& r, std::int32_t filter) {
+    const bool event = r.Kind != kTick;
+    if (event || !queue_->filtered || r.Instrument != kNoInstrument) {  // else: beyond the table, unnumbered
+        std::atomic<std::uint64_t>& place = expected(filter, event);
+        const std::uint64_t number = number_of(r), next = place.load(std::memory_order_relaxed);
+        if (next != kUnknown) {
+            if (number < next) return false;  // before the queue's start
+            (event ? now_.LostEvents : now_.Lost) += number - next;
+        }
+        place.store(number + 1, std::memory_order_relaxed);
+    }
+    ++(event ? now_.Events : now_.Received);
+    return true;
+}
+
+// A loss shows when the next tick of the instrument arrives. When there is no next one to wait for
+// (the log has ended, or somebody asks), the instrument table knows how many there were.
+void Reader::reconcile() {
+    if (!queue_->filtered) return;  // caught up, it has seen the last record and with it every loss
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
+        const InstrumentEntry& e = log_->instruments[i];
+        if (e.Primary != i) continue;
+        const std::int32_t filter = wanted_[i] == kNotLookedAt ? filter_of_index(i) : wanted_[i];
+        if (filter == kUnwanted) continue;
+        // SYNC count (acquire): partner is the release in publish_tick(). Count first, stamp second:
+        // every tick counted is then at or below the stamp.
+        const std::uint64_t written = e.Count.load(std::memory_order_acquire);
+        const std::uint64_t latest = e.PrimaryLatestStamp.load(std::memory_order_relaxed);
+        if (latest > now_.Cursor) continue;  // its next tick is still to come and will tell
+        std::atomic<std::uint64_t>& place = expected(filter, false);
+        const std::uint64_t next = place.load(std::memory_order_relaxed);
+        if (next == kUnknown || written <= next) continue;
+        now_.Lost += written - next;
+        place.store(written, std::memory_order_relaxed);
+    }
+}
+
+void Reader::commit(std::uint32_t count, bool handed) {
+    now_.BatchFirst = batch_first_;
+    now_.BatchCount = count;
+    now_.Handed = handed ? count : 0;
+    batch_first_ = now_.Cursor;
+    copy_to_shared(&slot_->Copies[1 - which_], &now_, sizeof now_ / 8);
+    which_ = 1 - which_;
+    // SYNC progress (release): the copy is whole before it becomes the valid one. Partner: the acquire
+    // in open() and in tk_log_readers().
+    slot_->Which.store(which_, std::memory_order_release);
+}
+
+// ---- waiting -----------------------------------------------------------------------------------
+
+bool Reader::ended() {
+    return log_->header->Closed.load(std::memory_order_acquire) != 0 && !something_new();
+}
+
+std::int32_t Reader::take(tk_take* t) {
+    const Busy busy(&busy_);
+    if (!busy) return fail(TK_E_BUSY, "queue '%s' is used by two threads at once; make one queue for each", queue_->header->Name);
+    if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
+    if (t->max == 0) return fail(TK_E_ARG, "take asks for no record");
+    t->count = 0;
+    const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + t->timeout_ns;
+    for (;;) {
+        const std::uint64_t before = now_.Cursor;
+        const std::uint32_t count = collect(t);
+        if (count != 0) {
+            commit(count, t->handed != 0);
+            t->count = count;
+            t->state = TK_TAKE_OK;
+            break;
+        }
+        if (ended()) {
+            reconcile();
+            commit(0, true);
+            t->state = TK_TAKE_ENDED;
+            break;
+        }
+        if (now_.Cursor != before) commit(0, true);  // passed what it does not want
+        if (t->timeout_ns == 0) {
+            t->state = TK_TAKE_EMPTY;
+            break;
+        }
+        t->state = wait(*t, deadline);
+        if (t->state != TK_TAKE_OK) {
+            if (t->state == TK_TAKE_ORPHANED && something_new()) continue;
+            break;
+        }
+    }
+    report(t);
+    return TK_OK;
+}
+
+std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
+    const std::int64_t start = monotonic_ns();
+    std::int64_t left = deadline == 0 ? kSleepSlice : deadline - start;
+    if (left <= 0) return TK_TAKE_EMPTY;
+    if (t.wait_mode != TK_WAIT_BLOCK) {
+        const std::int64_t spin = std::min(left, t.wait_mode == TK_WAIT_SPIN ? kSpinSlice : kAdaptiveSpin);
+        do {
+            for (int i = 0; i < 64; ++i) {
+                if (something_new()) return TK_TAKE_OK;
+                cpu_relax();
+            }
+        } while (monotonic_ns() - start < spin);
+        if (t.wait_mode == TK_WAIT_SPIN) {
+            if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;
+            if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
+            return TK_TAKE_AGAIN;
+        }
+        if (deadline != 0) left -= spin;
+        if (left <= 0) return TK_TAKE_OK;  // look once more, then the deadline says EMPTY
+    }
+    return sleep(std::min(left, kSleepSlice));
+}
+
+std::int32_t Reader::sleep(std::int64_t timeout_ns) {
+    LogHeader& h = *log_->header;
+    std::atomic<std::uint64_t>& sleepers = h.Sleepers[slot_index_ / 64];
+    const std::uint64_t bit = 1ull << (slot_index_ % 64);
+    const std::uint32_t word = slot_->Sleep.fetch_or(1, std::memory_order_seq_cst) | 1;
+    sleepers.fetch_or(bit, std::memory_order_seq_cst);
+    // SYNC sleep (seq_cst, reader side): announced above, looked again below, asleep only then.
+    // Partner: Writer::finish() publishes Head with a full barrier before it looks at Sleepers, and
+    // tk_log_end() sets Closed before it wakes.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    int error = 0;
+    const bool news = something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
+                      h.Closed.load(std::memory_order_seq_cst) != 0;
+    if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
+    sleepers.fetch_and(~bit, std::memory_order_seq_cst);
+    std::uint32_t now = slot_->Sleep.load(std::memory_order_seq_cst);
+    while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1, std::memory_order_seq_cst)) {
+    }
+    if (error == EINTR) return TK_TAKE_AGAIN;
+    if (error == ETIMEDOUT) {
+        if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;
+        if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
+        // The whole time may be over or only a slice: the caller knows its deadline.
+        return timeout_ns >= kSleepSlice ? TK_TAKE_AGAIN : TK_TAKE_OK;
+    }
+    return TK_TAKE_OK;
+}
+
+// ---- counters ----------------------------------------------------------------------------------
+
+void Reader::report(tk_take* t) const {
+    t->received = now_.Received;
+    t->lost = now_.Lost;
+    t->lost_events = now_.LostEvents;
+    t->cursor = now_.Cursor;
+}
+
+void Reader::counters(tk_take* t) {
+    const Busy busy(&busy_);
+    if (busy && !something_new()) reconcile();
+    report(t);
+}
+
+std::uint64_t Reader::waiting() {
+    const auto beyond = [](std::uint64_t written, std::uint64_t expected) {
+        return expected == kUnknown || written <= expected ? 0 : written - expected;
+    };
+    if (!queue_->filtered) {
+        const std::uint64_t expected = queue_->filters[0].Expected.load(std::memory_order_relaxed);
+        return beyond(log_->header->Ticks.load(std::memory_order_acquire), expected);
+    }
+    std::uint64_t sum = 0;
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
+        const InstrumentEntry& e = log_->instruments[i];
+        if (e.Primary != i) continue;
+        const std::int32_t filter = wanted_[i] == kNotLookedAt ? filter_of_index(i) : wanted_[i];
+        if (filter == kUnwanted) continue;
+        sum += beyond(e.Count.load(std::memory_order_relaxed),
+                      queue_->filters[filter].Expected.load(std::memory_order_relaxed));
+    }
+    return sum;
+}
+
+}  // namespace tk

@@ -1,0 +1,60 @@
+// A queue's side of the log: claim a place, read, count what was lost, sleep and be woken.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "segment.hpp"
+#include "tickshim.h"
+
+namespace tk {
+
+class Reader {
+public:
+    Reader(Queue* queue, Log* log) : queue_(queue), log_(log) {}
+    std::int32_t open();
+    void close();
+    std::int32_t take(tk_take* t);
+    void counters(tk_take* t);
+    std::uint64_t waiting();
+    std::uint64_t* handed(std::uint32_t copy) { return &slot_->Copies[copy & 1].Handed; }
+    std::uint32_t copy() const { return which_; }
+
+private:
+    static constexpr std::int32_t kUnwanted = -1;
+    static constexpr std::int32_t kNotLookedAt = -2;
+    static constexpr std::uint32_t kChunk = 64;
+
+    bool something_new();
+    std::uint32_t collect(tk_take* t);
+    std::uint32_t account(tk_take* t, std::uint32_t from, std::uint32_t copied, const std::int32_t* filters);
+    bool keep(const Record& r, std::int32_t filter);
+    std::int32_t filter_of(const Record* shared);
+    std::int32_t filter_of_index(std::uint32_t index);
+    std::int32_t filter_of_name(const char* instrument_id) const;
+    void overrun(std::uint64_t head);
+    void resume_batch();
+    std::atomic<std::uint64_t>& expected(std::int32_t filter, bool event);
+    std::uint64_t number_of(const Record& r) const;
+    void reconcile();
+    void commit(std::uint32_t count, bool handed);
+    bool ended();
+    std::int32_t wait(const tk_take& t, std::int64_t deadline);
+    std::int32_t sleep(std::int64_t timeout_ns);
+    void report(tk_take* t) const;
+
+    Queue* queue_;
+    Log* log_;
+    ReaderSlot* slot_ = nullptr;
+    std::uint32_t slot_index_ = 0;
+    std::uint32_t which_ = 0;
+    bool events_ = false;
+    Progress now_{};
+    std::uint64_t head_seen_ = 0;
+    std::uint64_t batch_first_ = 0;
+    std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
+    std::atomic<bool> busy_{false};
+};
+
+}  // namespace tk

@@ -1,0 +1,306 @@
+#include "segment.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "errors.hpp"
+#include "system.hpp"
+#include "tickshim.h"
+
+namespace tk {
+namespace {
+
+constexpr std::uint64_t kMaxCapacity = 1ull << 32;
+constexpr std::uint64_t kMaxInstruments = 1ull << 20;
+
+class Descriptor {
+public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (fd_ >= 0) close(fd_);
+    }
+    int get() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+std::uint64_t magic_word(const char (&text)[8]) {
+    std::uint64_t word;
+    std::memcpy(&word, text, sizeof word);
+    return word;
+}
+
+std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+// Where everything stands is a function of two numbers; attach recomputes it and compares.
+struct Geometry {
+    std::uint64_t readers, instruments, saved, records, total;
+};
+
+Geometry geometry(std::uint64_t capacity, std::uint64_t instrument_capacity) {
+    Geometry g{};
+    g.readers = kHeaderSize;
+    g.instruments = round_up(g.readers + kMaxReaders * sizeof(ReaderSlot), 4096);
+    g.saved = round_up(g.instruments + instrument_capacity * sizeof(InstrumentEntry), 4096);
+    g.records = round_up(g.saved + instrument_capacity * kRecordSize, 4096);
+    g.total = round_up(g.records + capacity * kRecordSize, 4096);
+    return g;
+}
+
+void set_pointers(Log* log, const Geometry& g) {
+    char* base = log->mapping.base();
+    log->header = reinterpret_cast<LogHeader*>(base);
+    log->readers = reinterpret_cast<ReaderSlot*>(base + g.readers);
+    log->instruments = reinterpret_cast<InstrumentEntry*>(base + g.instruments);
+    log->saved = reinterpret_cast<Record*>(base + g.saved);
+    log->records = reinterpret_cast<Record*>(base + g.records);
+    log->capacity = log->header->Capacity;
+    log->mask = log->capacity - 1;
+    log->instrument_capacity = log->header->InstrumentCapacity;
+}
+
+template <std::size_t N>
+void set_text(char (&to)[N], const char* from) {
+    std::strncpy(to, from, N - 1);
+    to[N - 1] = '\0';
+}
+
+}  // namespace
+
+Mapping::~Mapping() {
+    if (base_ != nullptr) munmap(base_, size_);
+}
+
+std::int32_t create_file(const char* path, std::size_t size, Mapping* out) {
+    const Descriptor fd(open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (fd.get() < 0) {
+        if (errno == EEXIST) return fail(TK_E_EXISTS, "'%s' exists already", path);
+        return fail_system("cannot create '%s'", path);
+    }
+    // posix_fallocate returns the error instead of setting errno.
+    const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
+    if (error != 0) {
+        unlink(path);
+        errno = error;
+        return fail_system("cannot reserve %zu bytes for '%s' (ask for less capacity or make room)", size, path);
+    }
+    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+    if (base == MAP_FAILED) {
+        const std::int32_t code = fail_system("cannot map %zu bytes of '%s'", size, path);
+        unlink(path);
+        return code;
+    }
+    *out = Mapping(base, size);
+    return TK_OK;
+}
+
+std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
+    const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (fd.get() < 0) {
+        if (errno == ENOENT) return fail(TK_E_NOT_FOUND, "'%s' does not exist", path);
+        return fail_system("cannot open '%s'", path);
+    }
+    struct stat st;
+    if (fstat(fd.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
+    if (!S_ISREG(st.st_mode)) return fail(TK_E_LAYOUT, "'%s' is not a regular file", path);
+    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return fail(TK_E_LAYOUT,
+                    "'%s' belongs to user %u with mode %o: a segment must be this user's own (%u), mode 600",
+                    path, st.st_uid, st.st_mode & 07777u, geteuid());
+    const auto size = static_cast<std::size_t>(st.st_size);
+    if (size < min_size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, min_size);
+    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
+    *out = Mapping(base, size);
+    return TK_OK;
+}
+
+bool Log::owner_alive() const {
+    return process_alive(header->OwnerProcess.load(std::memory_order_relaxed));
+}
+
+bool Log::writer_alive() const {
+    return process_alive(header->WriterProcess.load(std::memory_order_relaxed));
+}
+
+std::int32_t create_log(const char* path, const char* name, std::uint64_t capacity,
+                        std::uint64_t instruments, Log* out) {
+    if (std::strlen(name) >= kNameSize)
+        return fail(TK_E_ARG, "log name '%s' is longer than %u bytes", name, kNameSize - 1);
+    if (capacity < 2 || capacity > kMaxCapacity)
+        return fail(TK_E_ARG, "log capacity %llu is not between 2 and %llu ticks",
+                    static_cast<unsigned long long>(capacity), static_cast<unsigned long long>(kMaxCapacity));
+    if (instruments < 1 || instruments > kMaxInstruments)
+        return fail(TK_E_ARG, "instrument capacity %llu is not between 1 and %llu",
+                    static_cast<unsigned long long>(instruments),
+                    static_cast<unsigned long long>(kMaxInstruments));
+    std::uint64_t rounded = 2;
+    while (rounded < capacity) rounded *= 2;
+    const Geometry g = geometry(rounded, instruments);
+
+    Log log;
+    log.path = path;
+    std::int32_t rc = create_file(path, g.total, &log.mapping);
+    if (rc == TK_E_EXISTS) {
+        Log old;
+        if (attach_log(path, &old) == TK_OK && (old.owner_alive() || old.writer_alive())) {
+            const LogHeader& h = *old.header;
+            return fail(TK_E_EXISTS, "an engine named '%s' is already running (pid %d); stop it or choose another name",
+                        name, identity_pid(old.owner_alive() ? h.OwnerProcess.load() : h.WriterProcess.load()));
+        }
+        // Left by a dead process, or not a log at all: the path carries our user's id and our prefix.
+        if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the stale '%s'", path);
+        rc = create_file(path, g.total, &log.mapping);
+    }
+    if (rc != TK_OK) return rc;
+
+    auto* h = new (log.mapping.base()) LogHeader();  // the file is zeros; value-initialised the same
+    h->LayoutVersion = kLayoutVersion;
+    h->HeaderSize = kHeaderSize;
+    h->RecordSize = kRecordSize;
+    h->InstrumentSize = sizeof(InstrumentEntry);
+    h->ReaderSize = sizeof(ReaderSlot);
+    h->ReaderSlots = kMaxReaders;
+    h->Capacity = rounded;
+    h->InstrumentCapacity = instruments;
+    h->TotalSize = g.total;
+    h->ReadersOffset = g.readers;
+    h->InstrumentsOffset = g.instruments;
+    h->SavedOffset = g.saved;
+    h->RecordsOffset = g.records;
+    h->CreatedTime = clock_ns(CLOCK_REALTIME);
+    if (getrandom(&h->UniqueId, sizeof h->UniqueId, 0) != static_cast<ssize_t>(sizeof h->UniqueId)) {
+        rc = fail_system("getrandom");
+        unlink(path);
+        return rc;
+    }
+    set_text(h->Name, name);
+    h->OwnerProcess.store(process_identity(getpid()), std::memory_order_relaxed);
+    // SYNC magic (release): a log with its magic is complete. Partner: the acquire in attach_log().
+    h->Magic.store(magic_word(kLogMagic), std::memory_order_release);
+    set_pointers(&log, g);
+    *out = std::move(log);
+    return TK_OK;
+}
+
+std::int32_t attach_log(const char* path, Log* out) {
+    Log log;
+    log.path = path;
+    if (const std::int32_t rc = attach_file(path, kHeaderSize, &log.mapping); rc != TK_OK) return rc;
+    const auto* h = reinterpret_cast<const LogHeader*>(log.mapping.base());
+    // SYNC magic (acquire): partner is the release in create_log().
+    if (h->Magic.load(std::memory_order_acquire) != magic_word(kLogMagic))
+        return fail(TK_E_LAYOUT, "'%s' is not a tick log (wrong magic)", path);
+    if (h->LayoutVersion != kLayoutVersion)
+        return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
+                    path, h->LayoutVersion, kLayoutVersion);
+    if (h->RecordSize != kRecordSize || h->HeaderSize != kHeaderSize ||
+        h->InstrumentSize != sizeof(InstrumentEntry) || h->ReaderSize != sizeof(ReaderSlot) ||
+        h->ReaderSlots != kMaxReaders)
+        return fail(TK_E_LAYOUT, "'%s' has records of %u bytes, this build reads %zu; use the same tickengine on both sides",
+                    path, h->RecordSize, kRecordSize);
+    const std::uint64_t capacity = h->Capacity, instruments = h->InstrumentCapacity;
+    if (capacity < 2 || capacity > kMaxCapacity || (capacity & (capacity - 1)) != 0 || instruments < 1 ||
+        instruments > kMaxInstruments)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: capacity %llu, instruments %llu", path,
+                    static_cast<unsigned long long>(capacity), static_cast<unsigned long long>(instruments));
+    const Geometry g = geometry(capacity, instruments);
+    if (h->TotalSize != g.total || log.mapping.size() != g.total || h->ReadersOffset != g.readers ||
+        h->InstrumentsOffset != g.instruments || h->SavedOffset != g.saved || h->RecordsOffset != g.records ||
+        h->InstrumentCount.load(std::memory_order_relaxed) > instruments ||
+        memchr(h->Name, 0, sizeof h->Name) == nullptr)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected %llu", path, log.mapping.size(),
+                    static_cast<unsigned long long>(g.total));
+    set_pointers(&log, g);
+    *out = std::move(log);
+    return TK_OK;
+}
+
+std::int32_t unlink_log(const Log& log) {
+    Log there;
+    const std::int32_t rc = attach_log(log.path.c_str(), &there);
+    if (rc == TK_E_NOT_FOUND) return TK_OK;
+    if (rc == TK_OK && there.header->UniqueId != log.header->UniqueId)
+        return fail(TK_E_STATE, "'%s' is another log by now; left alone", log.path.c_str());
+    if (rc != TK_OK) return rc;
+    if (unlink(log.path.c_str()) != 0 && errno != ENOENT) return fail_system("cannot remove '%s'", log.path.c_str());
+    return TK_OK;
+}
+
+std::int32_t create_queue(const char* path, const char* name, const char* const* ids,
+                          std::uint32_t count, std::int64_t start, bool events, std::uint32_t wait_mode,
+                          Queue* out) {
+    if (std::strlen(name) >= kNameSize)
+        return fail(TK_E_ARG, "queue name '%s' is longer than %u bytes", name, kNameSize - 1);
+    for (std::uint32_t i = 0; i < count; ++i)
+        if (std::strlen(ids[i]) >= kInstrumentIdSize || ids[i][0] == '\0')
+            return fail(TK_E_ARG, "instrument id '%.100s' must have 1 to %u bytes", ids[i], kInstrumentIdSize - 1);
+    if (start < TK_START_OLDEST || wait_mode > TK_WAIT_BLOCK)
+        return fail(TK_E_ARG, "start %lld or wait mode %u is not known", static_cast<long long>(start), wait_mode);
+    const std::uint32_t entries = count == 0 ? 1 : count;
+    const std::size_t size = round_up(kQueueHeaderSize + entries * sizeof(QueueFilter), 4096);
+    Queue queue;
+    queue.path = path;
+    if (const std::int32_t rc = create_file(path, size, &queue.mapping); rc != TK_OK) return rc;
+    auto* h = new (queue.mapping.base()) QueueHeader();
+    queue.header = h;
+    queue.filters = reinterpret_cast<QueueFilter*>(queue.mapping.base() + kQueueHeaderSize);
+    queue.filter_count = entries;
+    queue.filtered = count != 0;
+    for (std::uint32_t i = 0; i < entries; ++i) {
+        auto* f = new (queue.filters + i) QueueFilter();
+        if (count != 0) set_text(f->InstrumentID, ids[i]);
+        f->Expected.store(kUnknown, std::memory_order_relaxed);
+    }
+    h->LayoutVersion = kLayoutVersion;
+    h->HeaderSize = kQueueHeaderSize;
+    h->FilterCount = entries;
+    h->Filtered = count != 0;
+    h->WantsEvents = events;
+    h->WaitMode = wait_mode;
+    h->TotalSize = size;
+    h->Start = start;
+    h->CreatorProcess = process_identity(getpid());
+    set_text(h->Name, name);
+    // SYNC magic (release): partner is the acquire in attach_queue().
+    h->Magic.store(magic_word(kQueueMagic), std::memory_order_release);
+    *out = std::move(queue);
+    return TK_OK;
+}
+
+std::int32_t attach_queue(const char* path, Queue* out) {
+    Queue queue;
+    queue.path = path;
+    if (const std::int32_t rc = attach_file(path, kQueueHeaderSize, &queue.mapping); rc != TK_OK) return rc;
+    auto* h = reinterpret_cast<QueueHeader*>(queue.mapping.base());
+    // SYNC magic (acquire): partner is the release in create_queue().
+    if (h->Magic.load(std::memory_order_acquire) != magic_word(kQueueMagic))
+        return fail(TK_E_LAYOUT, "'%s' is not a tick queue (wrong magic)", path);
+    if (h->LayoutVersion != kLayoutVersion)
+        return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
+                    path, h->LayoutVersion, kLayoutVersion);
+    const std::uint64_t entries = h->FilterCount;
+    if (h->HeaderSize != kQueueHeaderSize || entries < 1 || entries > kMaxInstruments ||
+        h->TotalSize != queue.mapping.size() ||
+        kQueueHeaderSize + entries * sizeof(QueueFilter) > queue.mapping.size() || h->Filtered > 1 ||
+        h->WaitMode > TK_WAIT_BLOCK || memchr(h->Name, 0, sizeof h->Name) == nullptr)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes with %llu filters", path, queue.mapping.size(),
+                    static_cast<unsigned long long>(entries));
+    queue.header = h;
+    queue.filters = reinterpret_cast<QueueFilter*>(queue.mapping.base() + kQueueHeaderSize);
+    queue.filter_count = static_cast<std::uint32_t>(entries);
+    queue.filtered = h->Filtered != 0;
+    for (std::uint64_t i = 0; i < entries; ++i)
+        if (memchr(queue.filters[i].InstrumentID, 0, kInstrumentIdSize) == nullptr)
+            return fail(TK_E_LAYOUT, "'%s' is damaged: filter %llu has no end", path, static_cast<unsigned long long>(i));
+    *out = std::move(queue);
+    return TK_OK;
+}
+
+}  // namespace tk

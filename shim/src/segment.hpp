@@ -1,0 +1,80 @@
+// Shared files: made exclusively, reserved, mapped; attached only after their geometry is proven.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "layout.hpp"
+
+namespace tk {
+
+// A mapping that unmaps itself.
+class Mapping {
+public:
+    Mapping() = default;
+    Mapping(void* base, std::size_t size) : base_(base), size_(size) {}
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    Mapping(Mapping&& other) noexcept { swap(other); }
+    Mapping& operator=(Mapping&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~Mapping();
+    char* base() const { return static_cast<char*>(base_); }
+    std::size_t size() const { return size_; }
+
+private:
+    void swap(Mapping& other) {
+        std::swap(base_, other.base_);
+        std::swap(size_, other.size_);
+    }
+    void* base_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// New file, 0600, O_EXCL, `size` bytes reserved (ENOSPC now, not SIGBUS later), mapped and touched.
+std::int32_t create_file(const char* path, std::size_t size, Mapping* out);
+// Existing regular file of this user, mode without group or other access, at least min_size bytes.
+std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out);
+
+struct Log {
+    Mapping mapping;
+    std::string path;
+    LogHeader* header = nullptr;
+    ReaderSlot* readers = nullptr;
+    InstrumentEntry* instruments = nullptr;
+    Record* saved = nullptr;  // last values whose slot in the ring has been overwritten
+    Record* records = nullptr;
+    std::uint64_t capacity = 0;
+    std::uint64_t mask = 0;
+    std::uint64_t instrument_capacity = 0;
+
+    Record* slot(std::uint64_t sequence) const { return records + (sequence & mask); }
+    // A record may be overwritten from the moment head reaches sequence + capacity.
+    std::uint64_t oldest(std::uint64_t head) const { return head < capacity ? 0 : head - capacity + 1; }
+    bool owner_alive() const;
+    bool writer_alive() const;
+};
+
+std::int32_t create_log(const char* path, const char* name, std::uint64_t capacity,
+                        std::uint64_t instruments, Log* out);
+std::int32_t attach_log(const char* path, Log* out);
+std::int32_t unlink_log(const Log& log);
+
+struct Queue {
+    Mapping mapping;
+    std::string path;
+    QueueHeader* header = nullptr;
+    QueueFilter* filters = nullptr;
+    std::uint32_t filter_count = 0;
+    bool filtered = false;
+};
+
+std::int32_t create_queue(const char* path, const char* name, const char* const* ids,
+                          std::uint32_t count, std::int64_t start, bool events, std::uint32_t wait_mode,
+                          Queue* out);
+std::int32_t attach_queue(const char* path, Queue* out);
+
+}  // namespace tk

@@ -1,0 +1,228 @@
+#include "writer.hpp"
+
+#include <cstring>
+
+#include "copy.hpp"
+#include "errors.hpp"
+#include "normalise.hpp"
+#include "system.hpp"
+#include "tickshim.h"
+
+namespace tk {
+
+// The vendor calls back from two threads now and then, rarely at the same time. No other process can
+// hold this lock, and what is done under it never waits.
+class Writer::Turn {
+public:
+    explicit Turn(Writer* writer) : locked_(writer->locked_) {
+        // SYNC turn (acquire): partner is the release in the destructor; the writer's own counters
+        // are handed from one callback thread to the other.
+        while (locked_.exchange(true, std::memory_order_acquire)) cpu_relax();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    // SYNC turn (release): partner is the acquire in the constructor.
+    ~Turn() { locked_.store(false, std::memory_order_release); }
+
+private:
+    std::atomic<bool>& locked_;
+};
+
+std::int32_t Writer::open() {
+    LogHeader& h = *log_->header;
+    if (h.Closed.load(std::memory_order_acquire) != 0)
+        return fail(TK_E_STATE, "log '%s' has ended; make a new one", h.Name);
+    std::uint64_t previous = h.WriterProcess.load(std::memory_order_relaxed);
+    if (log_->writer_alive())
+        return fail(TK_E_BUSY, "log '%s' is being written by process %d", h.Name, identity_pid(previous));
+    if (!h.WriterProcess.compare_exchange_strong(previous, process_identity(getpid())))
+        return fail(TK_E_BUSY, "log '%s' has just been taken by process %d", h.Name, identity_pid(previous));
+    index_.open(log_);
+    private_.assign(log_->instrument_capacity, Private{});
+    recover();
+    epoch_ = h.Epoch.fetch_add(1, std::memory_order_relaxed) + 1;
+    return TK_OK;
+}
+
+// A writer may have died between any two stores. The last published record tells the rest.
+void Writer::recover() {
+    LogHeader& h = *log_->header;
+    head_ = h.Head.load(std::memory_order_acquire);
+    if (load_word(&log_->slot(head_)->Stamp) == head_ + 1) ++head_;  // stamped, not yet counted
+    ticks_ = events_ = 0;
+    if (head_ > 0) {
+        const Record& last = *log_->slot(head_ - 1);
+        const bool event = last.Kind == kEvent;
+        ticks_ = last.TickNumber + (event ? 0 : 1);
+        events_ = head_ - ticks_;
+        if (!event && last.Instrument < log_->instrument_capacity) {
+            InstrumentEntry& e = log_->instruments[last.Instrument];
+            InstrumentEntry& primary = log_->instruments[e.Primary];
+            e.LatestStamp.store(head_, std::memory_order_relaxed);
+            primary.PrimaryLatestStamp.store(head_, std::memory_order_relaxed);
+            primary.Count.store(last.InstrumentNumber + 1, std::memory_order_relaxed);
+        }
+    }
+    const std::uint32_t instruments = h.InstrumentCount.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < instruments; ++i) {
+        const InstrumentEntry& e = log_->instruments[i];
+        make_ids(private_[i].ids, e);
+        private_[i].count = e.Count.load(std::memory_order_relaxed);
+        private_[i].known = true;
+    }
+    h.Ticks.store(ticks_, std::memory_order_relaxed);
+    h.Events.store(events_, std::memory_order_relaxed);
+    save_before_overwritten(head_);
+    h.Head.store(head_, std::memory_order_release);  // SYNC head (release): see finish()
+}
+
+void Writer::close() {
+    log_->header->WriterProcess.store(0, std::memory_order_release);
+}
+
+std::uint64_t Writer::begin(Record** slot) {
+    *slot = log_->slot(head_);
+    // SYNC overwrite (release fence): Head == head_ was stored by the last finish(), before any word
+    // of the new record. Partner: the acquire fence of a reader between its copy and its second look
+    // at Head; a reader that saw one new word sees at least this Head and throws its copy away.
+    std::atomic_thread_fence(std::memory_order_release);
+    return head_;
+}
+
+void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t events,
+                    const std::atomic<std::uint64_t>* want) {
+    head_ = sequence + 1;
+    ticks_ = ticks;
+    events_ = events;
+    LogHeader& h = *log_->header;
+    save_before_overwritten(head_);
+    h.Ticks.store(ticks, std::memory_order_relaxed);
+    h.Events.store(events, std::memory_order_relaxed);
+    // SYNC head (release): records below it are complete, the counters too. Partner: the acquire
+    // loads of Head. Exchange, not store: it is also the full barrier between publishing and looking
+    // for sleepers (SYNC sleep, writer side); a plain store could be passed by the load below.
+    h.Head.exchange(head_, std::memory_order_seq_cst);
+    Record* next = log_->slot(head_);
+    for (std::size_t line = 0; line < kRecordSize; line += 64)
+        __builtin_prefetch(reinterpret_cast<char*>(next) + line, 1);
+    std::uint64_t asleep = 0;
+    for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_relaxed);
+    if (__builtin_expect(asleep != 0, 0)) wake_sleepers(want);
+}
+
+// When Head becomes `head`, the record `head - capacity` counts as overwritten. If it is the newest
+// tick of its instrument it moves to the saved table first, so that log.latest() never goes blank.
+void Writer::save_before_overwritten(std::uint64_t head) {
+    if (head < log_->capacity) return;
+    const Record* old = log_->slot(head);
+    const std::uint32_t index = old->Instrument;  // our own earlier store
+    if (index >= log_->instrument_capacity || old->Kind != kTick) return;
+    InstrumentEntry& e = log_->instruments[index];
+    if (e.LatestStamp.load(std::memory_order_relaxed) != old->Stamp) return;
+    e.SavedStamp.store(0, std::memory_order_relaxed);
+    // SYNC saved (release fence): the zero is visible before any new word. Partner: the acquire fence
+    // in read_latest().
+    std::atomic_thread_fence(std::memory_order_release);
+    copy_to_shared(&log_->saved[index], old, kRecordWords);
+    e.SavedStamp.store(old->Stamp, std::memory_order_release);  // SYNC saved (release): copy complete
+}
+
+void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {
+    LogHeader& h = *log_->header;
+    for (std::uint32_t w = 0; w < kReaderWords; ++w) {
+        std::uint64_t bits =
+            h.Sleepers[w].load(std::memory_order_relaxed) & want[w].load(std::memory_order_relaxed);
+        while (bits != 0) {
+            const int bit = __builtin_ctzll(bits);
+            bits &= bits - 1;
+            ReaderSlot& r = log_->readers[w * 64 + static_cast<std::uint32_t>(bit)];
+            // The bit goes first: a reader that lies down again in between sets it anew and finds its
+            // word changed. The other order could clear the bit of a reader that has just set it.
+            h.Sleepers[w].fetch_and(~(1ull << bit), std::memory_order_seq_cst);
+            // SYNC sleep (seq_cst, writer side): partner is Reader::sleep(). Either this sees the odd
+            // word and wakes it, or the reader's announcement comes later and its second look at
+            // Head, after it, sees the record published before.
+            std::uint32_t word = r.Sleep.load(std::memory_order_seq_cst);
+            while ((word & 1) != 0 && !r.Sleep.compare_exchange_weak(word, word + 1, std::memory_order_seq_cst)) {
+            }
+            if ((word & 1) == 0) continue;  // awake already
+            r.Wakes.fetch_add(1, std::memory_order_relaxed);
+            h.Wakes.fetch_add(1, std::memory_order_relaxed);
+            futex_wake(&r.Sleep, 1);
+        }
+    }
+}
+
+void Writer::publish_tick(const DepthLayout& layout, const char* depth, const Stamp& stamp) {
+    const Turn turn(this);
+    const std::uint32_t index = index_.find(layout, depth);
+    Private* mine = &overflow_;
+    InstrumentEntry* entry = nullptr;
+    InstrumentEntry* primary = nullptr;
+    TickHead head{stamp.realtime, stamp.monotonic, ticks_, 0, index};
+    Private* counter = &overflow_;
+    if (__builtin_expect(index != kNoInstrument, 1)) {
+        entry = &log_->instruments[index];
+        mine = &private_[index];
+        primary = &log_->instruments[entry->Primary];
+        counter = &private_[entry->Primary];
+        if (!mine->known) {
+            make_ids(mine->ids, *entry);
+            mine->known = true;
+        }
+        head.instrument_number = counter->count;
+    } else {
+        InstrumentEntry scratch{};
+        std::memcpy(scratch.InstrumentID, depth + layout.instrument_id,
+                    strnlen(depth + layout.instrument_id, layout.instrument_id_size < kInstrumentIdSize
+                                                              ? layout.instrument_id_size
+                                                              : kInstrumentIdSize - 1));
+        std::memcpy(scratch.ExchangeID, depth + depth::kExchangeID,
+                    strnlen(depth + depth::kExchangeID, sizeof scratch.ExchangeID - 1));
+        make_ids(mine->ids, scratch);
+    }
+    Record* slot;
+    const std::uint64_t sequence = begin(&slot);
+    store_tick(slot, layout, depth, head, mine->ids, exchange_clock_);
+    // SYNC stamp (release): the record is complete. Partner: the acquire of a reader that polls it.
+    __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);
+    if (entry != nullptr) {
+        ++counter->count;
+        entry->LatestStamp.store(sequence + 1, std::memory_order_relaxed);
+        primary->PrimaryLatestStamp.store(sequence + 1, std::memory_order_relaxed);
+        // SYNC count (release): whoever sees this count sees the stamp above. Partner: the acquire in
+        // Reader::reconcile(), which reads the count first and the stamp after it.
+        primary->Count.store(counter->count, std::memory_order_release);
+        finish(sequence, ticks_ + 1, events_, entry->Want);
+    } else {
+        static const std::atomic<std::uint64_t> everyone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
+        finish(sequence, ticks_ + 1, events_, everyone);
+    }
+}
+
+void Writer::publish_event(const Event& event, const Stamp& stamp) {
+    const Turn turn(this);
+    EventRecord e{};
+    e.RecvTime = stamp.realtime;
+    e.Instrument = kNoInstrument;
+    e.Kind = kEvent;
+    e.Code = event.code;
+    e.Reason = event.reason;
+    e.ErrorID = event.error_id;
+    e.Epoch = epoch_;
+    e.Value = event.value;
+    e.RecvMonotonic = stamp.monotonic;
+    e.TickNumber = ticks_;
+    e.EventNumber = events_;
+    e.TextLength = event.text_length < sizeof e.Text - 1 ? event.text_length : sizeof e.Text - 1;
+    e.TextEncoding = event.text_encoding;
+    std::memcpy(e.Text, event.text, e.TextLength);
+    Record* slot;
+    const std::uint64_t sequence = begin(&slot);
+    const auto* words = reinterpret_cast<const char*>(&e);
+    copy_to_shared(reinterpret_cast<char*>(slot) + 8, words + 8, kRecordWords - 1);
+    __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);  // SYNC stamp (release)
+    finish(sequence, ticks_, events_ + 1, log_->header->EventWant);
+}
+
+}  // namespace tk

@@ -1,0 +1,110 @@
+"""Numbers into words, in English and Chinese: disconnect reasons, errors, events. And text decoding.
+
+Disconnect reasons: the vendor's documented five, and 40961 as measured on the genuine 6.3.6 library.
+Error names: the vendor's error table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .tick import Event
+
+DISCONNECT_REASONS: dict[int, tuple[str, str]] = {
+    0x1001: ("network read failed: the front closed or reset the connection", "网络读失败：前置关闭或重置了连接"),
+    0x1002: ("network write failed: the connection was gone while sending", "网络写失败：发送时连接已断开"),
+    0x2001: ("heartbeat time-out: nothing received for 120 s", "接收心跳超时：120 秒未收到任何数据"),
+    0x2002: ("heartbeat could not be sent", "发送心跳失败"),
+    0x2003: ("broken packet received", "收到错误报文"),
+    0xA001: ("broken message content received", "收到内容错误的报文"),
+}
+
+EVENT_NAMES: dict[int, str] = {
+    1: "engine_started",
+    2: "front_connected",
+    3: "front_disconnected",
+    4: "heartbeat_warning",
+    5: "logged_in",
+    6: "login_refused",
+    7: "subscribed",
+    8: "subscribe_refused",
+    9: "unsubscribed",
+    10: "error",
+    11: "gave_up",
+    12: "engine_lost",
+    13: "engine_stopped",
+    14: "ack_overdue",
+    15: "login_overdue",
+}
+EVENT_CODES: dict[str, int] = {name: code for code, name in EVENT_NAMES.items()}
+
+# name in the vendor's table, English, Chinese; those a login or a subscription can meet
+ERRORS: dict[int, tuple[str, str, str]] = {
+    1: ("INVALID_DATA_SYNC_STATUS", "data synchronisation is not in a valid state", "不在已同步状态"),
+    2: ("INCONSISTENT_INFORMATION", "session information is inconsistent", "会话信息不一致"),
+    3: ("INVALID_LOGIN", "wrong user or password", "不合法的登录"),
+    4: ("USER_NOT_ACTIVE", "user is not active", "用户不活跃"),
+    5: ("DUPLICATE_LOGIN", "logged in already", "重复的登录"),
+    6: ("NOT_LOGIN_YET", "not logged in", "还没有登录"),
+    7: ("NOT_INITED", "the front is not initialised yet", "还没有初始化"),
+    8: ("FRONT_NOT_ACTIVE", "the front is not active", "前置不活跃"),
+    9: ("NO_PRIVILEGE", "no privilege", "无此权限"),
+    11: ("USER_NOT_FOUND", "user not found", "找不到该用户"),
+    12: ("BROKER_NOT_FOUND", "broker not found", "找不到该经纪公司"),
+    13: ("INVESTOR_NOT_FOUND", "investor not found", "找不到投资者"),
+    15: ("BAD_FIELD", "a field of the request is wrong", "字段有误"),
+    16: ("INSTRUMENT_NOT_FOUND", "instrument not found", "找不到合约"),
+}
+
+_EVENT_WORDS: dict[str, tuple[str, str]] = {
+    "engine_started": ("engine started (epoch {e.Epoch})", "引擎已启动（第 {e.Epoch} 代）"),
+    "front_connected": ("front connected", "前置已连接"),
+    "front_disconnected": ("front disconnected: {reason}", "前置连接断开：{reason}"),
+    "heartbeat_warning": ("no message from the front for {e.Value} s", "{e.Value} 秒未收到前置报文"),
+    "logged_in": ("logged in, trading day {text}", "登录成功，交易日 {text}"),
+    "login_refused": ("login refused: {error}", "登录被拒绝：{error}"),
+    "subscribed": ("subscribed, {e.Value} instruments acknowledged", "订阅完成，{e.Value} 个合约已确认"),
+    "subscribe_refused": ("subscription of {text} refused: {error}", "合约 {text} 订阅被拒绝：{error}"),
+    "unsubscribed": ("unsubscribed {text}", "已退订 {text}"),
+    "error": ("error from the front: {error}", "前置返回错误：{error}"),
+    "gave_up": ("gave up: {text}", "放弃登录：{text}"),
+    "engine_lost": ("engine process lost (exit status {e.Value})", "引擎进程丢失（退出状态 {e.Value}）"),
+    "engine_stopped": ("engine stopped", "引擎已停止"),
+    "ack_overdue": ("{e.Value} subscriptions not acknowledged in time", "{e.Value} 个订阅未按时确认"),
+    "login_overdue": ("login not answered in time", "登录未按时得到应答"),
+}
+
+
+def disconnect_reason(reason: int, language: str = "en") -> str:
+    """``"4097 (0x1001): network read failed…"``; *language* is ``"en"`` or ``"zh"``."""
+    english, chinese = DISCONNECT_REASONS.get(reason, ("unknown reason", "未知原因"))
+    return f"{reason} (0x{reason:04x}): {english if language == 'en' else chinese}"
+
+
+def error_words(error_id: int, message: str = "", language: str = "en") -> str:
+    """``"3 INVALID_LOGIN: wrong user or password"``, with the front's own words when there are any."""
+    name, english, chinese = ERRORS.get(error_id, ("", "", ""))
+    ours = english if language == "en" else chinese
+    text = f"{error_id} {name}".rstrip() + (f": {ours}" if ours else "")
+    return f"{text} ({message})" if message and message != ours else text
+
+
+def event_text(event: Event, language: str) -> str:
+    """An event in words."""
+    template = _EVENT_WORDS.get(event.name)
+    if template is None:
+        return event.name
+    message = event.Text if event.name in ("login_refused", "error") else ""
+    return template[0 if language == "en" else 1].format(
+        e=event,
+        text=event.Text,
+        reason=disconnect_reason(event.Reason, language),
+        error=error_words(event.ErrorID, message, language),
+    )
+
+
+def decode(text: bytes) -> str:
+    """Vendor text as ``str``. ASCII mostly, GB18030 otherwise; a character that was cut at the array's
+    end becomes U+FFFD instead of an error. Needs no locale."""
+    return text.decode("ascii") if text.isascii() else text.decode("gb18030", "replace")
