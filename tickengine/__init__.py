@@ -1,0 +1,44 @@
+"""tickengine: a multiprocessing tick-to-queue engine for CTP market data."""
+
+from ._errors import (
+    BusyError,
+    Closed,
+    ConfigError,
+    EngineError,
+    NameTakenError,
+    NotFoundError,
+    OverwrittenError,
+    SegmentError,
+    ShimError,
+    TickEngineError,
+    VendorLibraryError,
+)
+from .account import FutureAccount, run_tick_engine
+from .engine import TickEngine
+from .log import TickLog
+from .mdapi import MdApi
+from .queue import TickQueue
+from .tick import TICK_DTYPE, Event, Tick
+
+__all__ = [
+    "TICK_DTYPE",
+    "BusyError",
+    "Closed",
+    "ConfigError",
+    "EngineError",
+    "Event",
+    "FutureAccount",
+    "MdApi",
+    "NameTakenError",
+    "NotFoundError",
+    "OverwrittenError",
+    "SegmentError",
+    "ShimError",
+    "Tick",
+    "TickEngine",
+    "TickEngineError",
+    "TickLog",
+    "TickQueue",
+    "VendorLibraryError",
+    "run_tick_engine",
+]

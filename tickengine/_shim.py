@@ -174,7 +174,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_log_readers", "status", (_P, ct.POINTER(ReaderInfo), _U32)),
     ("tk_log_status_set", "status", (_P, _S, _U32)),
     ("tk_log_status_get", "status", (_P, _P, _U32)),
-    ("tk_writer_open", "status", (_P, _PP)),
+    ("tk_writer_open", "status", (_P, _I32, _PP)),
     ("tk_writer_close", None, (_P,)),
     ("tk_writer_event", "status", (_P, _U32, _I32, _I32, _I64, _S, _U32, _U32)),
     ("tk_writer_tick", "status", (_P, _U32, _P)),

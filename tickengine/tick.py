@@ -8,6 +8,7 @@ struct access costs. `TICK_DTYPE` is the same record as a numpy dtype. Both repe
 from __future__ import annotations
 
 import ctypes as ct
+import operator
 import struct
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -208,11 +209,15 @@ class Tick(ct.Structure):
 
     def to_dict(self) -> dict[str, Any]:
         """AlgoPlus's dict: vendor field names and values, texts as ``bytes``, absent prices NaN."""
-        values = dict(zip(_DICT_NAMES, _DICT_STRUCT.unpack_from(self)))
-        for name in _DICT_TEXTS:
-            values[name] = values[name].rstrip(b"\0")
-        values["ExchangeInstID"] = self["ExchangeInstID"]
-        return {name: values[name] for name in VENDOR_FIELDS}
+        values = _DICT_STRUCT.unpack_from(self)
+        result = dict(zip(VENDOR_FIELDS, _IN_VENDOR_ORDER(values)))
+        result["TradingDay"] = self._TradingDay
+        result["InstrumentID"] = self._InstrumentID
+        result["ExchangeID"] = self._ExchangeID
+        result["ExchangeInstID"] = self["ExchangeInstID"]
+        result["UpdateTime"] = self._UpdateTime
+        result["ActionDay"] = self._ActionDay
+        return result
 
     def __repr__(self) -> str:
         return (
@@ -243,16 +248,16 @@ class Tick(ct.Structure):
 _VENDOR_SET = frozenset(VENDOR_FIELDS)
 _EXCHANGE_INST_ID_SIZE = 88
 _STRUCT_CODES = {"<u8": "Q", "<i8": "q", "<u4": "I", "<i4": "i", "<u2": "H", "u1": "B", "<f8": "d"}
-_DICT_NAMES = [name for name, _ in RECORD_FIELDS if name in _VENDOR_SET]
-_DICT_TEXTS = [name for name in _DICT_NAMES if name in _TEXTS]
+_DICT_NAMES = [name for name, _ in RECORD_FIELDS if name in _VENDOR_SET and name not in _TEXTS]
 _DICT_STRUCT = struct.Struct(
     "<"
     + "".join(
-        (_STRUCT_CODES[kind] if kind in _STRUCT_CODES else f"{kind[1:]}s")
-        if name in _VENDOR_SET
-        else f"{np.dtype(kind).itemsize}x"
-        for name, kind in RECORD_FIELDS
+        _STRUCT_CODES[kind] if name in _DICT_NAMES else f"{np.dtype(kind).itemsize}x" for name, kind in RECORD_FIELDS
     )
+)
+# Texts come from elsewhere; any number holds their place in the vendor's order.
+_IN_VENDOR_ORDER = operator.itemgetter(
+    *[_DICT_NAMES.index(name) if name in _DICT_NAMES else 0 for name in VENDOR_FIELDS]
 )
 
 

@@ -36,6 +36,7 @@ EVENT_NAMES: dict[int, str] = {
     13: "engine_stopped",
     14: "ack_overdue",
     15: "login_overdue",
+    16: "stale",
 }
 EVENT_CODES: dict[str, int] = {name: code for code, name in EVENT_NAMES.items()}
 
@@ -72,6 +73,7 @@ _EVENT_WORDS: dict[str, tuple[str, str]] = {
     "engine_lost": ("engine process lost (exit status {e.Value})", "引擎进程丢失（退出状态 {e.Value}）"),
     "engine_stopped": ("engine stopped", "引擎已停止"),
     "ack_overdue": ("{e.Value} subscriptions not acknowledged in time", "{e.Value} 个订阅未按时确认"),
+    "stale": ("no tick for {e.Value} s", "{e.Value} 秒没有行情"),
     "login_overdue": ("login not answered in time", "登录未按时得到应答"),
 }
 

@@ -50,7 +50,8 @@ enum {
     TK_EV_ENGINE_LOST = 12,        /* the engine process died; Value: exit status */
     TK_EV_ENGINE_STOPPED = 13,
     TK_EV_ACK_OVERDUE = 14,        /* Value: subscriptions without an answer */
-    TK_EV_LOGIN_OVERDUE = 15       /* the login was not answered in time */
+    TK_EV_LOGIN_OVERDUE = 15,      /* the login was not answered in time */
+    TK_EV_STALE = 16               /* Value: seconds without a tick */
 };
 
 TK_API int32_t tk_abi_version(void);
@@ -128,9 +129,9 @@ TK_API int32_t tk_log_status_get(tk_log *log, char *out, uint32_t size);
 /* ---- writer ------------------------------------------------------------------------------ */
 typedef struct tk_writer tk_writer;
 
-/* Become the log's writer; one live writer only (TK_E_BUSY). Goes on where the last one stopped,
- * with the epoch one higher. */
-TK_API int32_t tk_writer_open(tk_log *log, tk_writer **out);
+/* Become the log's writer; one live writer only (TK_E_BUSY). Goes on where the last one stopped.
+ * new_epoch: count this writer as a new engine; 0 for a supervisor that only leaves a word. */
+TK_API int32_t tk_writer_open(tk_log *log, int32_t new_epoch, tk_writer **out);
 TK_API void tk_writer_close(tk_writer *writer);
 /* Publish an event. text_length bytes of text, cut to what fits. */
 TK_API int32_t tk_writer_event(tk_writer *writer, uint32_t code, int32_t reason, int32_t error_id,

@@ -159,10 +159,10 @@ int32_t tk_log_status_get(tk_log* log, char* out, uint32_t size) { return tk::ge
 
 // ---- writer ----
 
-int32_t tk_writer_open(tk_log* log, tk_writer** out) {
+int32_t tk_writer_open(tk_log* log, int32_t new_epoch, tk_writer** out) {
     return guarded("tk_writer_open", [&] {
         std::unique_ptr<tk_writer> writer(new tk_writer{tk::Writer(&log->log)});
-        const int32_t rc = writer->writer.open();
+        const int32_t rc = writer->writer.open(new_epoch != 0);
         if (rc == TK_OK) *out = writer.release();
         return rc;
     });

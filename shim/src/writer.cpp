@@ -28,7 +28,7 @@ private:
     std::atomic<bool>& locked_;
 };
 
-std::int32_t Writer::open() {
+std::int32_t Writer::open(bool new_epoch) {
     LogHeader& h = *log_->header;
     if (h.Closed.load(std::memory_order_acquire) != 0)
         return fail(TK_E_STATE, "log '%s' has ended; make a new one", h.Name);
@@ -40,7 +40,8 @@ std::int32_t Writer::open() {
     index_.open(log_);
     private_.assign(log_->instrument_capacity, Private{});
     recover();
-    epoch_ = h.Epoch.fetch_add(1, std::memory_order_relaxed) + 1;
+    epoch_ = h.Epoch.load(std::memory_order_relaxed);
+    if (new_epoch) h.Epoch.store(++epoch_, std::memory_order_relaxed);
     return TK_OK;
 }
 

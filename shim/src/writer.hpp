@@ -26,7 +26,7 @@ struct Event {
 class Writer {
 public:
     explicit Writer(Log* log) : log_(log) {}
-    std::int32_t open();
+    std::int32_t open(bool new_epoch);
     void close();
     // Any thread; two at once are serialised by a spin lock that lives in this process only.
     void publish_tick(const DepthLayout& layout, const char* depth, const Stamp& stamp);

@@ -1,0 +1,208 @@
+"""Clients that mean harm or are just broken: none of them may end the front or starve another client."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from ftd_client import FrontClosed, FtdClient
+
+from tickengine.front import Front, NumberedMarket, fields, wire
+from tickengine.front.connection import MAX_QUEUED_INPUT_ANSWERS
+from tickengine.front.session import MAX_SUBSCRIPTIONS, Desk, Session
+
+pytestmark = pytest.mark.timeout(60)
+IDS = [f"rb{2600 + k}" for k in range(20)]
+
+
+def _still_serves(front: Front) -> None:
+    with FtdClient(front.address) as client:
+        assert client.login()[fields.FID_RSP_INFO]["ErrorID"] == 0
+
+
+def test_length_bomb_ends_only_its_own_connection() -> None:
+    with Front(NumberedMarket(IDS)) as front:
+        with FtdClient(front.address) as client:
+            client.send(struct.pack(">BBH", 2, 255, 0xFFFF) + b"x" * 100_000)
+            with pytest.raises((FrontClosed, ConnectionError)):
+                while True:
+                    client.read_once()
+        _still_serves(front)
+        assert front.stats().protocol_errors == 1
+
+
+def test_broken_contents_end_only_their_own_connection() -> None:
+    contents = [b"\x01\x03\x0cL" + b"\xef" * 4000, b"\x01\x03\x0cLx\xe0", b"\x01\0\x0cL" + b"\xff" * 300]
+    with Front(NumberedMarket(IDS)) as front:
+        for content in contents:
+            with FtdClient(front.address) as client:
+                client.send(wire.packet(content))
+                with pytest.raises(FrontClosed):
+                    client.read_once()
+        assert front.stats().protocol_errors == len(contents)
+        _still_serves(front)
+
+
+def test_random_bytes_never_end_the_front() -> None:
+    rng = random.Random(20261121)
+    with Front(NumberedMarket(IDS), rate=5000) as front, FtdClient(front.address) as witness:
+        witness.login()
+        witness.subscribe(IDS)
+        for _ in range(60):
+            with FtdClient(front.address) as client:
+                head = rng.choice(
+                    [b"", wire.HEARTBEAT, struct.pack(">BBHBBBc", 2, 0, 90, 1, rng.choice((0, 3)), 12, b"L")]
+                )
+                try:
+                    client.send(head + rng.randbytes(rng.randrange(1, 3000)))
+                except ConnectionError:
+                    continue
+        witness.tick_bodies.clear()
+        witness.read_until(lambda: len(witness.tick_bodies) > 100, "ticks")
+        _still_serves(front)
+
+
+def test_requests_with_odd_fields_are_survived() -> None:
+    with Front(NumberedMarket(IDS)) as front, FtdClient(front.address) as client:
+        for tid in (wire.TID_LOGIN, wire.TID_LOGOUT, wire.TID_SUBSCRIBE, wire.TID_UNSUBSCRIBE):
+            for part in (b"", b"\xff" * 3, b"\xff" * 500):
+                for fid in (fields.FID_LOGIN, fields.FID_LOGOUT, fields.FID_INSTRUMENT, 0xFFFF):
+                    client.request(tid, [wire.field(fid, part)])
+            client.request(tid, [])
+        client.login()
+
+
+def test_client_that_never_reads_its_answers_is_not_read_further() -> None:
+    with Front(NumberedMarket(IDS)) as front, FtdClient(front.address, receive_buffer=4096) as client:
+        request = wire.message(0x7777) * 2000
+        client.sock.settimeout(1.0)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                sent += client.sock.send(request)
+        (stats,) = front.stats().clients
+        assert stats.queued_bytes < 4 * MAX_QUEUED_INPUT_ANSWERS + 65_536 * 8
+        _still_serves(front)
+
+
+def test_client_that_does_not_read_stops_another_only_up_to_the_send_timeout() -> None:
+    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=0.3) as front:
+        with FtdClient(front.address, receive_buffer=4096) as slow, FtdClient(front.address) as good:
+            for client in (slow, good):
+                client.login()
+                client.subscribe(IDS)
+            good.read_until(lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client")
+            good.tick_bodies.clear()
+            good.read_until(lambda: len(good.tick_bodies) > 50_000, "ticks after the drop")
+            numbers = good.numbers()
+            assert (numbers[1:] - numbers[:-1] == 1).all()
+
+
+def test_client_that_trickles_is_dropped_too() -> None:
+    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=0.2) as front:
+        with FtdClient(front.address, receive_buffer=4096) as slow, FtdClient(front.address) as good:
+            for client in (slow, good):
+                client.login()
+                client.subscribe(IDS)
+            ended = threading.Event()
+
+            def trickle() -> None:
+                try:
+                    while slow.sock.recv(3000) and not ended.wait(0.02):
+                        pass
+                except ConnectionError:
+                    ended.set()
+
+            reader = threading.Thread(target=trickle)
+            reader.start()
+            try:
+                good.read_until(
+                    lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client", 20
+                )
+            finally:
+                ended.set()
+                reader.join()
+
+
+def test_two_hundred_connections() -> None:
+    with Front(NumberedMarket(IDS), max_clients=150) as front:
+        clients = [FtdClient(front.address) for _ in range(200)]
+        try:
+            stats = front.wait_until(timeout=10, connections=200)
+            assert (stats.open_clients, stats.connections_refused) == (150, 50)
+            for client in clients[150:]:
+                with pytest.raises(FrontClosed):
+                    client.read_once()
+            for client in clients[:150]:
+                client.login()
+        finally:
+            for client in clients:
+                client.close()
+        front.wait_until(timeout=10, max_open_clients=0)
+        _still_serves(front)
+
+
+def test_storm_of_connections_that_close_at_once() -> None:
+    with Front(NumberedMarket(IDS)) as front:
+        host, port = front.address.removeprefix("tcp://").split(":")
+
+        def storm() -> None:
+            for number in range(150):
+                with socket.create_connection((host, int(port))) as sock:
+                    if number % 2:
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        threads = [threading.Thread(target=storm) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        front.wait_until(timeout=10, connections=590, max_open_clients=0)
+        _still_serves(front)
+
+
+def test_half_open_and_half_sent_clients_cost_nothing() -> None:
+    with Front(NumberedMarket(IDS), rate=2000) as front:
+        idle = [FtdClient(front.address) for _ in range(10)]
+        for client in idle:
+            client.send(wire.HEARTBEAT[:3])
+        with FtdClient(front.address) as client:
+            client.login()
+            client.subscribe(IDS)
+            client.read_until(lambda: len(client.tick_bodies) > 100, "ticks")
+        for client in idle:
+            client.sock.shutdown(socket.SHUT_WR)
+        front.wait_until(timeout=5, max_open_clients=0)
+        for client in idle:
+            client.close()
+
+
+def test_stop_does_not_wait_for_a_client_that_never_closes() -> None:
+    front = Front(NumberedMarket(IDS), flat_out=True)
+    front.start()
+    with FtdClient(front.address) as client:
+        client.login()
+        client.subscribe(IDS)
+        front.wait_until(timeout=5, ticks_sent=4000)
+        begin = time.monotonic()
+        front.stop()
+        assert time.monotonic() - begin < 10
+
+
+def test_subscriptions_are_bounded() -> None:
+    session = Session(Desk("20260105", require_login=False))
+    session.subscribed = frozenset(b"%d" % n for n in range(MAX_SUBSCRIPTIONS - 1))
+    (packet,) = wire.Framer().feed(
+        wire.message(
+            wire.TID_SUBSCRIBE, [wire.field(fields.FID_INSTRUMENT, name) for name in (b"0", b"a", b"b")]
+        )
+    )
+    answers = session.handle(packet)
+    assert len(session.subscribed) == MAX_SUBSCRIPTIONS
+    messages = [wire.parse_message(p.content) for p in wire.Framer().feed(b"".join(answers))]
+    errors = [fields.decode(0, m.fields[0][1])["ErrorID"] for m in messages if m is not None]
+    assert errors == [0, 16]

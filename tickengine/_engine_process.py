@@ -1,0 +1,200 @@
+"""The engine process: one vendor api, its session, and nothing else.
+
+It ends when told to (a message, SIGTERM, SIGINT), when its parent is gone, or when the session gave
+up. However it ends in order, it releases the api, ends the log, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from . import _segments, vendor
+from ._errors import TickEngineError
+from .config import Settings
+from .flow import FlowDirectory
+from .log import TickLog
+from .session import Session
+
+ENGINE_LOG = "engine.log"
+_ENGINE_LOG_LIMIT = 4 << 20
+EXIT_STOPPED, EXIT_FAILED = 0, 3  # 3: given up, do not start again
+
+logger = logging.getLogger("tickengine")
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the supervisor hands over. Travels through a pipe: never argv, never the environment."""
+
+    settings: Settings
+    library: str
+    log_path: bytes
+    queue_paths: tuple[bytes, ...]
+    parent_pid: int
+    log_level: int
+
+
+class _Reporter:
+    """Messages to the parent from a thread of their own: a parent that does not read holds nobody up."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[tuple[str, Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="tickengine-reporter", daemon=True)
+        self._thread.start()
+
+    def send(self, kind: str, content: Any) -> None:
+        if self._queue.qsize() < 10_000:  # a parent stopped for long loses log lines, not memory
+            self._queue.put((kind, content))
+
+    def _run(self) -> None:
+        while (message := self._queue.get()) is not None:
+            try:
+                self._connection.send(message)
+            except OSError:
+                return  # the parent is gone; the main thread sees it too
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(2.0)
+
+
+class _ParentHandler(logging.Handler):
+    def __init__(self, reporter: _Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._reporter.send("log", (record.levelno, self.format(record)))
+
+
+def engine_main(connection: Connection, orders: Orders) -> None:
+    """Runs in the spawned process; ends it by `sys.exit`."""
+    reporter = _Reporter(connection)
+    logger.addHandler(_ParentHandler(reporter))
+    logger.setLevel(orders.log_level)
+    logger.propagate = False
+    try:
+        status = _Engine(connection, reporter, orders).run()
+    except TickEngineError as error:
+        reporter.send("error", error)
+        status = EXIT_FAILED
+    except Exception as error:
+        reporter.send("error", TickEngineError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+        status = EXIT_FAILED
+    reporter.close()
+    sys.exit(status)
+
+
+class _Engine:
+    def __init__(self, connection: Connection, reporter: _Reporter, orders: Orders) -> None:
+        self._connection = connection
+        self._reporter = reporter
+        self._orders = orders
+        self._stop = False
+        self._wake_r, self._wake_w = os.pipe()
+        os.set_blocking(self._wake_w, False)
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        parent = _parent_descriptor(self._orders.parent_pid)
+        flow = FlowDirectory(self._orders.settings.page_dir)
+        _redirect_output(flow.path)
+        log = TickLog(_segments.attach_log_handle(self._orders.log_path), self._orders.log_path)
+        vendor.probe(self._orders.library, override_version=self._orders.settings.vendor_version)
+        session = Session(self._orders.settings, self._orders.library, flow.path, log)
+        thread = threading.Thread(target=self._run_session, args=(session,), name="tickengine-session", daemon=True)
+        session.start()
+        thread.start()
+        self._reporter.send("ready", session.api_version)
+        orphaned = self._command_loop(session, parent)
+        session.stop()
+        thread.join()
+        session.release()
+        log.end()
+        if orphaned:
+            self._remove_segments(log)
+        if session.failure:
+            self._reporter.send("failure", session.failure)
+        flow.close()
+        return EXIT_FAILED if session.failure else EXIT_STOPPED
+
+    def _run_session(self, session: Session) -> None:
+        try:
+            session.run()
+        except Exception:
+            logger.exception("the session has stopped")
+            session.failure = "the session stopped with an exception: " + traceback.format_exc(limit=3)
+        self._wake()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stop = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_w, b"w")
+        except BlockingIOError:
+            pass  # as good as written: the pipe is full of wakes
+
+    def _command_loop(self, session: Session, parent: int | None) -> bool:
+        """Until there is a reason to end. True if the parent is gone."""
+        sources: Sequence[Any] = [s for s in (self._connection, self._wake_r, parent) if s is not None]
+        while not self._stop and not session.failure:
+            ready = wait(sources, timeout=1.0)
+            if (parent is not None and parent in ready) or os.getppid() != self._orders.parent_pid:
+                logger.warning("the parent process is gone; the engine ends")
+                return True
+            if self._wake_r in ready:
+                os.read(self._wake_r, 4096)
+            if self._connection in ready:
+                try:
+                    command, argument = self._connection.recv()
+                except (EOFError, OSError):
+                    return os.getppid() != self._orders.parent_pid
+                if command == "stop":
+                    return False
+                if command == "subscribe":
+                    session.subscribe(argument)
+                elif command == "unsubscribe":
+                    session.unsubscribe(argument)
+        return False
+
+    def _remove_segments(self, log: TickLog) -> None:
+        """The parent can no longer do it."""
+        log.unlink()
+        for path in self._orders.queue_paths:
+            _segments.unlink(path)
+
+
+def _parent_descriptor(pid: int) -> int | None:
+    """A descriptor that becomes readable when the parent ends; None on kernels without pidfd_open."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None  # os.getppid is looked at once a second then
+
+
+def _redirect_output(flow_path: str) -> None:
+    """The vendor library prints to stdout and stderr: into a file, with what a crash leaves."""
+    path = flow_path + ENGINE_LOG
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if os.fstat(fd).st_size > _ENGINE_LOG_LIMIT:
+        os.ftruncate(fd, 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)

@@ -1,0 +1,115 @@
+"""Names and paths of shared segments, and the removal of what dead processes left."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import os
+import re
+import secrets
+import threading
+
+from ._errors import ConfigError, NotFoundError, ShimError
+from ._shim import LogInfo, QueueInfo, lib, new_handle
+
+DIRECTORY = "/dev/shm"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+
+
+def check_name(name: str) -> str:
+    """*name* if it can name a log or a queue, else `ConfigError`."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"name {name!r} cannot be used: 1 to 48 letters, digits, '.', '_' or '-', a letter or digit first"
+        )
+    return name
+
+
+def random_name(prefix: str) -> str:
+    """A name that cannot be guessed."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def log_path(name: str) -> bytes:
+    return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.log")
+
+
+def queue_path(name: str) -> bytes:
+    return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.queue")
+
+
+_swept = False
+_sweep_lock = threading.Lock()
+
+
+def sweep_once() -> None:
+    """Remove, once per process, the segments of this user whose processes are all dead."""
+    global _swept
+    with _sweep_lock:
+        if _swept:
+            return
+        _swept = True
+    prefix = f"tickengine-{os.geteuid()}-"
+    names = sorted(entry for entry in os.listdir(DIRECTORY) if entry.startswith(prefix))
+    for entry in names:  # ".log" sorts before ".queue" of the same name; queues look at their logs
+        path = os.fsencode(f"{DIRECTORY}/{entry}")
+        if entry.endswith(".log"):
+            remove_ended_log(path, None)
+        elif entry.endswith(".queue"):
+            _remove_dead_queue(path)
+
+
+def _remove_dead_queue(path: bytes) -> None:
+    shim, handle, info = lib(), new_handle(), QueueInfo()
+    try:
+        shim.queue_attach(path, ct.byref(handle))
+    except ShimError:
+        return
+    try:
+        shim.queue_info_get(handle, ct.byref(info))
+        # A successor may still take the queue up while its log lives.
+        if not info.creator_alive and not os.path.exists(info.log_path):
+            unlink(path)
+    finally:
+        shim.queue_close(handle)
+
+
+def remove_ended_log(path: bytes, unique_id: int | None) -> None:
+    """Remove a log that has ended, or lost all who could end it, if it is the one meant (None: any)."""
+    shim, handle, info = lib(), new_handle(), LogInfo()
+    try:
+        shim.log_attach(path, ct.byref(handle))
+    except ShimError:
+        return
+    try:
+        shim.log_info_get(handle, ct.byref(info))
+        if unique_id in (None, info.unique_id) and not info.owner_alive and not info.writer_alive:
+            shim.log_unlink(handle)
+    finally:
+        shim.log_close(handle)
+
+
+def unlink(path: bytes) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # somebody else tidied up first
+
+
+def attach_log_handle(path: bytes) -> ct.c_void_p:
+    """A handle of an existing log. Raises `NotFoundError`, `SegmentError`."""
+    handle = new_handle()
+    lib().log_attach(path, ct.byref(handle))
+    return handle
+
+
+__all__ = [
+    "NotFoundError",
+    "attach_log_handle",
+    "check_name",
+    "log_path",
+    "queue_path",
+    "random_name",
+    "remove_ended_log",
+    "sweep_once",
+    "unlink",
+]

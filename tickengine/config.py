@@ -1,0 +1,126 @@
+"""Checking what a user passes in, before anything is started.
+
+`Settings` is everything one connection needs. Its repr and its errors never contain a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._errors import ConfigError
+from .queue import check_instruments
+
+_FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?")
+
+# What fits into the vendor's login request, terminating NUL excluded.
+_SIZES = {"broker_id": 10, "investor_id": 15, "password": 40, "app_id": 32, "auth_code": 16}
+
+
+def check_front(front: str | bytes) -> str:
+    """*front* as ``tcp://host:port``. A bare ``host:port`` (as AlgoPlus accounts have it) is completed.
+
+    Raises `ConfigError`. The vendor library itself would crash on any other scheme.
+    """
+    text = _text(front, "md_server").strip()
+    if "://" not in text:
+        text = "tcp://" + text
+    match = _FRONT.fullmatch(text)
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        raise ConfigError(f"front address {text!r} must be tcp://host:port with a port from 1 to 65535")
+    return text.rstrip("/")
+
+
+def check_fronts(md_server: str | bytes | Sequence[str | bytes]) -> list[str]:
+    """One address, several separated by commas, or a list of them."""
+    if isinstance(md_server, (str, bytes)):
+        items: list[str] = [part for part in _text(md_server, "md_server").split(",") if part.strip()]
+    else:
+        items = [_text(item, "md_server") for item in md_server]
+    if not items:
+        raise ConfigError("md_server is empty: give the front's address, such as tcp://127.0.0.1:41213")
+    return [check_front(item) for item in items]
+
+
+def _text(value: Any, name: str) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{name} is not UTF-8 text") from None
+    if isinstance(value, int) and name == "broker_id":  # AlgoPlus's account tables have numbers here
+        return str(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a text, not {type(value).__name__}")
+    return value
+
+
+def _credential(value: Any, name: str) -> str:
+    text = _text(value, name)
+    if "\0" in text or len(text.encode()) > _SIZES[name]:
+        # The value itself stays out of the message: it may be a password.
+        raise ConfigError(f"{name} must have at most {_SIZES[name]} bytes and no NUL character")
+    return text
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One connection. Made by `settings`, which checks everything."""
+
+    fronts: tuple[str, ...]
+    broker_id: str
+    investor_id: str
+    password: str = field(repr=False)
+    app_id: str = field(repr=False)
+    auth_code: str = field(repr=False)
+    instruments: tuple[bytes, ...]
+    page_dir: str
+    using_udp: bool = False
+    multicast: bool = False
+    production: bool = True
+    library: str | None = None
+    vendor_version: str = ""
+    stale_after: float | None = None
+
+
+def settings(
+    md_server: str | bytes | Sequence[str | bytes],
+    broker_id: str | bytes | int,
+    investor_id: str | bytes,
+    password: str | bytes,
+    app_id: str | bytes,
+    auth_code: str | bytes,
+    instrument_id_list: Iterable[str | bytes],
+    page_dir: str | bytes = "",
+    using_udp: bool = False,
+    multicast: bool = False,
+    *,
+    production: bool = True,
+    library: str | None = None,
+    vendor_version: str = "",
+    stale_after: float | None = None,
+) -> Settings:
+    """Check all arguments. Raises `ConfigError` naming the first wrong one."""
+    ids = check_instruments(instrument_id_list, "instrument_id_list")
+    if not ids:
+        raise ConfigError("instrument_id_list is empty: name at least one instrument")
+    if stale_after is not None and not stale_after > 0:
+        raise ConfigError(f"stale_after must be a positive number of seconds or None, not {stale_after!r}")
+    return Settings(
+        fronts=tuple(check_fronts(md_server)),
+        broker_id=_credential(broker_id, "broker_id"),
+        investor_id=_credential(investor_id, "investor_id"),
+        password=_credential(password, "password"),
+        app_id=_credential(app_id, "app_id"),
+        auth_code=_credential(auth_code, "auth_code"),
+        instruments=tuple(ids),
+        page_dir=_text(page_dir, "page_dir"),
+        using_udp=bool(using_udp),
+        multicast=bool(multicast),
+        production=bool(production),
+        library=library,
+        vendor_version=vendor_version,
+        stale_after=stale_after,
+    )

@@ -1,0 +1,442 @@
+"""`TickEngine`: the api in a dedicated, supervised process."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes as ct
+import logging
+import multiprocessing.util  # noqa: F401  (its exit function must be registered before ours)
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from . import _segments, vendor
+from ._engine_process import ENGINE_LOG, EXIT_FAILED, EXIT_STOPPED, Orders, engine_main
+from ._errors import ConfigError, EngineError, ShimError, TickEngineError
+from ._shim import lib, new_handle
+from ._spawn import EngineProcess
+from .config import settings
+from .forward import Forwarder, check_queue_list, place_for, start_forwarder
+from .log import DEFAULT_CAPACITY, TickLog
+from .mdapi import JOIN_HINT, finish_log
+from .queue import TickQueue, check_instruments
+from .words import EVENT_CODES
+
+logger = logging.getLogger("tickengine")
+
+START_TIMEOUT_S = 60.0
+RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_HEALTHY_S = 60.0  # an engine that lived so long starts again with the shortest pause
+
+
+class TickEngine:
+    """Market data from a process of its own: the vendor library cannot hurt yours, nor yours the feed.
+
+    The first eleven arguments are `MdApi`'s. Nothing is started before `start` (or ``with engine:``).
+
+    Args:
+        library: vendor library: path, package name, ``"compatible"``, or None to look for one.
+        name: name of the log, for others to attach; default random.
+        capacity: ticks kept in the log, rounded up to a power of two (448 bytes each).
+        production: for libraries from 6.7.11 on: production (True) or evaluation front.
+        restart: start the process again, after growing pauses, if it dies without being told to.
+        vendor_version: believe this version instead of the library's own.
+        stale_after: seconds without a tick after which the state becomes ``stale``; None never.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        md_server: str | bytes | Sequence[str | bytes],
+        broker_id: str | bytes | int,
+        investor_id: str | bytes,
+        password: str | bytes,
+        app_id: str | bytes,
+        auth_code: str | bytes,
+        instrument_id_list: Iterable[str | bytes],
+        md_queue_list: Iterable[Any] | None = None,
+        page_dir: str | bytes = "",
+        using_udp: bool = False,
+        multicast: bool = False,
+        *,
+        library: str | None = None,
+        name: str | None = None,
+        capacity: int = DEFAULT_CAPACITY,
+        production: bool = True,
+        restart: bool = True,
+        vendor_version: str = "",
+        stale_after: float | None = None,
+    ) -> None:
+        self._settings = settings(
+            md_server,
+            broker_id,
+            investor_id,
+            password,
+            app_id,
+            auth_code,
+            instrument_id_list,
+            page_dir,
+            using_udp,
+            multicast,
+            production=production,
+            vendor_version=vendor_version,
+            stale_after=stale_after,
+        )
+        self._queues = check_queue_list(md_queue_list)
+        self._library, self._library_source = vendor.resolve(library)
+        self.name = _segments.random_name("md") if name is None else _segments.check_name(name)
+        self._capacity = capacity
+        self._restart = restart
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._log: TickLog | None = None
+        self._places: list[TickQueue] = []
+        self._forwarders: list[Forwarder] = []
+        self._process: EngineProcess | None = None
+        self._connection: Connection | None = None
+        self._supervisor: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._failure = ""
+        self._restarts = 0
+        self._temporary_flow: str | None = None
+        self._wake_r = self._wake_w = -1
+
+    # ---- starting ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the log, bind the queues, start the process, and wait until its api is running.
+
+        Does not wait for the front; see `wait_live`. Blocks for about half a second.
+
+        Raises:
+            NameTakenError: an engine of that name is running.
+            ConfigError, VendorLibraryError: the flow directory or the library cannot be used.
+            EngineError: the process did not start.
+        """
+        if self._supervisor is not None:
+            raise EngineError("this engine has been started already; make a new one")
+        self._log = log = TickLog.create(self.name, self._capacity)
+        try:
+            if self._settings.page_dir == "":
+                self._temporary_flow = tempfile.mkdtemp(prefix="tickengine-flow-")
+                self._settings = replace(self._settings, page_dir=self._temporary_flow)
+            for position, queue in enumerate(self._queues):
+                if isinstance(queue, TickQueue):
+                    queue.bind(log)
+                else:
+                    place = place_for(queue, position)
+                    self._places.append(place)
+                    place.bind(log)
+                    # Here, not in the engine process: a queue made for fork cannot travel to a spawned
+                    # process, and its engine may be started again while it goes on.
+                    self._forwarders.append(start_forwarder(place, queue, log))
+            self._launch()
+        except BaseException:
+            self._finish()
+            raise
+        self._wake_r, self._wake_w = os.pipe()
+        self._supervisor = threading.Thread(target=self._supervise, name="tickengine-supervisor", daemon=True)
+        self._supervisor.start()
+        _running.add(self)
+
+    def _launch(self) -> None:
+        """Start a process and wait for its word."""
+        assert self._log is not None
+        ours, theirs = Pipe()
+        orders = Orders(
+            settings=self._settings,
+            library=self._library,
+            log_path=self._log.path,
+            queue_paths=(
+                *(q.path for q in self._queues if isinstance(q, TickQueue)),
+                *(place.path for place in self._places),
+            ),
+            parent_pid=os.getpid(),
+            log_level=logger.getEffectiveLevel(),
+        )
+        process = EngineProcess(target=engine_main, args=(theirs, orders), name=f"tickengine-{self.name}")
+        process.start()
+        theirs.close()
+        self._connection, self._process = ours, process
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            if not ours.poll(max(0.0, deadline - time.monotonic())):
+                process.kill()
+                process.join()
+                raise EngineError(f"the engine process did not answer within {START_TIMEOUT_S:g} s{self._last_words()}")
+            try:
+                kind, content = ours.recv()
+            except (EOFError, OSError):
+                process.join()
+                raise EngineError(
+                    f"the engine process ended with status {process.exitcode} while starting{self._last_words()}"
+                ) from None
+            if kind == "log":
+                self._log_line(content)
+            elif kind == "ready":
+                return
+            elif kind == "error":
+                process.join()
+                raise content
+
+    def _log_line(self, content: tuple[int, str]) -> None:
+        logger.log(content[0], "%s: %s", self.name, content[1])
+
+    def _last_words(self) -> str:
+        """The end of what the engine process printed."""
+        try:
+            with open(os.path.join(self._settings.page_dir, ENGINE_LOG), encoding="utf-8", errors="replace") as f:
+                text = f.read()[-2000:].strip()
+        except OSError:
+            return ""
+        return f"; it printed:\n{text}" if text else ""
+
+    # ---- supervising ---------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        attempt = 0
+        while True:
+            process = self._process
+            assert process is not None
+            started = time.monotonic()
+            self._listen()
+            process.join()
+            status = process.exitcode
+            if self._stopping.is_set() or status in (EXIT_STOPPED, EXIT_FAILED):
+                if status == EXIT_FAILED and not self._failure:
+                    self._failure = "the engine process gave up"
+                break
+            if time.monotonic() - started > _HEALTHY_S:
+                attempt = 0
+            words = f"the engine process {process.pid} died with status {status}{self._last_words()}"
+            self._report_lost(status)
+            if not self._restart:
+                self._failure = words
+                logger.error("%s", words)
+                break
+            pause = RESTART_PAUSES_S[min(attempt, len(RESTART_PAUSES_S) - 1)]
+            attempt += 1
+            logger.error("%s; starting it again in %g s", words, pause)
+            if self._stopping.wait(pause) or not self._launch_again():
+                break
+            self._restarts += 1
+        self._finish()
+        self._ended.set()
+        _running.discard(self)
+
+    def _listen(self) -> None:
+        """Take messages until the process ends."""
+        connection, process = self._connection, self._process
+        assert connection is not None and process is not None
+        while True:
+            ready = wait([connection, process.sentinel, self._wake_r])
+            if self._wake_r in ready:
+                os.read(self._wake_r, 4096)
+                self._send("stop", None)
+            if connection in ready:
+                try:
+                    kind, content = connection.recv()
+                except (EOFError, OSError):
+                    return
+                if kind == "log":
+                    self._log_line(content)
+                elif kind == "failure":
+                    self._failure = content
+                elif kind == "error":
+                    self._failure = str(content)
+            elif process.sentinel in ready:
+                return
+
+    def _launch_again(self) -> bool:
+        while not self._stopping.is_set():
+            try:
+                self._launch()
+                return True
+            except (TickEngineError, OSError) as error:
+                if isinstance(error, ConfigError):
+                    self._failure = str(error)
+                    return False
+                logger.error("the engine process could not be started again: %s", error)
+                self._stopping.wait(RESTART_PAUSES_S[-1])
+        return False
+
+    def _report_lost(self, status: int | None) -> None:
+        """Leave a word in the log; the dead process's place as its writer is free."""
+        assert self._log is not None
+        writer = new_handle()
+        try:
+            lib().writer_open(self._log.handle, False, ct.byref(writer))
+        except ShimError as error:
+            logger.error("engine_lost could not be written to the log: %s", error)
+            return
+        lib().writer_event(writer, EVENT_CODES["engine_lost"], 0, 0, status or 0, b"", 0, 0)
+        lib().writer_close(writer)
+
+    def _finish(self) -> None:
+        log = self._log
+        if log is not None:
+            if self._failure:
+                log.set_status_text({**log.status_text(), "state": "failed", "failure": self._failure[:500]})
+            log.end()
+            for forwarder in self._forwarders:
+                forwarder.stop(drain=True)
+            for place in self._places:
+                place.close()
+            finish_log(log, [q for q in self._queues if isinstance(q, TickQueue)])
+        if self._connection is not None:
+            self._connection.close()
+        if self._temporary_flow is not None:
+            shutil.rmtree(self._temporary_flow, ignore_errors=True)
+
+    # ---- using ---------------------------------------------------------------------------------
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the process: api released, log ended, segments removed. Readers drain what is in the log.
+
+        Can be repeated. After *timeout* seconds the process is killed.
+        """
+        if self._supervisor is None or os.getpid() != self._pid:
+            return
+        if not self._stopping.is_set():
+            self._stopping.set()
+            os.write(self._wake_w, b"s")
+        if not self._ended.wait(timeout):
+            process = self._process
+            if process is not None and process.is_alive():
+                logger.error("the engine process does not stop; it is killed")
+                process.kill()
+            self._ended.wait(5.0)
+        self._supervisor.join(5.0)
+        with self._lock:
+            for fd in (self._wake_r, self._wake_w):
+                if fd >= 0:
+                    os.close(fd)
+            self._wake_r = self._wake_w = -1
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Block until the engine has ended (`stop`, a signal, giving up). True if it has.
+
+        Raises:
+            EngineError: it gave up, or died and was not to be restarted; the text says why.
+            KeyboardInterrupt: after stopping it.
+        """
+        if self._supervisor is None:
+            raise EngineError("this engine has not been started")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not self._ended.is_set():
+                left = 3600.0 if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._ended.wait(left)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        if self._failure:
+            raise EngineError(self._failure)
+        return True
+
+    def is_alive(self) -> bool:
+        """True while the engine process runs."""
+        process = self._process
+        return process is not None and self._supervisor is not None and process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        """The engine process."""
+        process = self._process
+        return None if process is None else process.pid
+
+    @property
+    def log(self) -> TickLog:
+        """The log. Raises `EngineError` before `start`."""
+        if self._log is None:
+            raise EngineError("this engine has not been started")
+        return self._log
+
+    def status(self) -> dict[str, Any]:
+        """What is going on. The same from any process: ``TickLog.attach(name).status()``.
+
+        Keys: ``state`` (``connecting connected logged_in live stale stopped failed``), ``front``,
+        ``trading_day``, ``api_version``, ``ticks``, ``logins``, ``disconnects``,
+        ``last_disconnect_reason``, ``subscribed``, ``unacknowledged``, ``refused``, ``front_error``,
+        ``failure``, ``epoch``, ``head``, ``oldest``, ``pid``, and ``queues``: per queue ``name, pid,
+        alive, sequence, lag, received, lost``.
+        """
+        return {**self.log.status(), "restarts": self._restarts}
+
+    def wait_live(self, timeout: float = 30.0) -> None:
+        """Block until everything is subscribed.
+
+        Raises `EngineError` when the time is over or the engine has ended, with what is known of the reason.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            status = self.status()
+            if status["state"] in ("live", "stale"):
+                return
+            if self._ended.wait(0.02):
+                raise EngineError(self._failure or "the engine has stopped")
+            if time.monotonic() > deadline:
+                why = status.get("front_error") or f"state {status['state']}, {status.get('unacknowledged')} unacknowledged"
+                raise EngineError(f"not live within {timeout:g} s: {why}")
+
+    def subscribe(self, instrument_ids: Iterable[str | bytes]) -> None:
+        """Subscribe more instruments, now, after every reconnect and after a restart."""
+        ids = check_instruments(instrument_ids)
+        with self._lock:
+            known = self._settings.instruments
+            self._settings = replace(self._settings, instruments=(*known, *(i for i in ids if i not in known)))
+        self._send("subscribe", ids)
+
+    def unsubscribe(self, instrument_ids: Iterable[str | bytes]) -> None:
+        """Take subscriptions back, for good."""
+        ids = check_instruments(instrument_ids)
+        with self._lock:
+            left = tuple(i for i in self._settings.instruments if i not in ids)
+            self._settings = replace(self._settings, instruments=left)
+        self._send("unsubscribe", ids)
+
+    def _send(self, command: str, argument: Any) -> None:
+        with self._lock:
+            if self._connection is None or self._ended.is_set():
+                return
+            try:
+                self._connection.send((command, argument))
+            except OSError:
+                logger.debug("%s: the engine process is gone; a new one is told when it starts", command)
+
+    def __enter__(self) -> TickEngine:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"TickEngine({self.name!r}, fronts={','.join(self._settings.fronts)!r})"
+
+
+_running: weakref.WeakSet[TickEngine] = weakref.WeakSet()
+
+
+def _stop_at_exit() -> None:
+    for engine in list(_running):
+        if engine._pid == os.getpid() and engine._supervisor is not None:
+            print(f"tickengine: {JOIN_HINT.format(what='a TickEngine')}", file=sys.stderr)
+            engine.stop()
+
+
+atexit.register(_stop_at_exit)

@@ -1,0 +1,277 @@
+"""`TickLog`: the shared-memory ring of records, seen from Python."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import json
+import mmap
+import os
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _segments
+from ._errors import NotFoundError, OverwrittenError
+from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
+from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
+
+MAX_READERS = 256
+DEFAULT_CAPACITY = 65536
+DEFAULT_INSTRUMENTS = 16384
+_STATUS_SIZE = 4096
+_HEADER_RECORDS_OFFSET = 64 + 3 * 8  # RecordsOffset in the header, docs/layout.md
+
+
+class TickLog:
+    """A log of ticks: written once by an engine, read by anybody of the same user.
+
+    Attach with `TickLog.attach(name)`. Reading a log directly disturbs nobody and is counted nowhere;
+    to follow a feed use a `TickQueue`, which waits, filters and counts losses.
+    """
+
+    def __init__(self, handle: ct.c_void_p, path: bytes) -> None:
+        self._handle = handle
+        self.path = path
+        self._close = weakref.finalize(self, lib().log_close, handle)
+        self._exchange_inst_ids: dict[int, bytes] = {}
+
+    @classmethod
+    def attach(cls, name: str) -> TickLog:
+        """Map the log of the engine called *name*.
+
+        Raises:
+            NotFoundError: no engine of that name has a log.
+            SegmentError: the file is damaged, another user's, or of another version.
+        """
+        path = _segments.log_path(name)
+        try:
+            return cls(_segments.attach_log_handle(path), path)
+        except NotFoundError as error:
+            raise NotFoundError(error.call, error.code, f"no tick log named {name!r} ({error.detail})") from None
+
+    @classmethod
+    def create(
+        cls, name: str, capacity: int = DEFAULT_CAPACITY, instrument_capacity: int = DEFAULT_INSTRUMENTS
+    ) -> TickLog:
+        """Make a log that this process owns. *capacity* in records, rounded up to a power of two.
+
+        The memory is reserved and touched at once. Raises `NameTakenError` if a live process has the name.
+        """
+        _segments.sweep_once()
+        path, handle = _segments.log_path(name), new_handle()
+        lib().log_create(path, name.encode(), capacity, instrument_capacity, ct.byref(handle))
+        return cls(handle, path)
+
+    @property
+    def handle(self) -> ct.c_void_p:
+        return self._handle
+
+    def close(self) -> None:
+        """Unmap. Can be repeated."""
+        self._close()
+
+    def unlink(self) -> None:
+        """Remove the name; who has the log mapped keeps it."""
+        lib().log_unlink(self._handle)
+
+    def end(self) -> None:
+        """Say that nothing more will come: readers drain and then see the end."""
+        lib().log_end(self._handle)
+
+    def info(self) -> LogInfo:
+        """All numbers of the header in one reading."""
+        info = LogInfo()
+        lib().log_info_get(self._handle, ct.byref(info))
+        return info
+
+    @property
+    def name(self) -> str:
+        return self.info().name.decode()  # type: ignore[no-any-return]
+
+    @property
+    def capacity(self) -> int:
+        """Records the ring holds; the newest ``capacity - 1`` can be read."""
+        return self.info().capacity  # type: ignore[no-any-return]
+
+    @property
+    def head(self) -> int:
+        """Sequence of the next record: as many have been written."""
+        return self.info().head  # type: ignore[no-any-return]
+
+    @property
+    def oldest(self) -> int:
+        """Sequence of the oldest record that can still be read."""
+        return self.info().oldest  # type: ignore[no-any-return]
+
+    @property
+    def closed(self) -> bool:
+        """True when nothing more will come."""
+        return bool(self.info().closed)
+
+    def __len__(self) -> int:
+        info = self.info()
+        return int(info.head - info.oldest)
+
+    def __getitem__(self, sequence: int) -> Tick | Event:
+        """The record of that sequence; negative counts back from the head.
+
+        Raises:
+            IndexError: not written yet.
+            OverwrittenError: no longer there.
+        """
+        head = self.head
+        wanted = sequence + head if sequence < 0 else sequence
+        if not 0 <= wanted < head:
+            raise IndexError(f"sequence {sequence} is not in a log of {head} records")
+        tick, first, copied = Tick(), ct.c_uint64(), ct.c_uint64()
+        lib().log_read(self._handle, wanted, 1, ct.byref(tick), ct.byref(first), ct.byref(copied))
+        if copied.value != 1 or first.value != wanted:
+            raise OverwrittenError("tk_log_read", -10, f"record {wanted} has been overwritten (oldest {self.oldest})")
+        tick._names = self
+        return record_object(tick)
+
+    def read(self, start: int, stop: int | None = None) -> npt.NDArray[np.void]:
+        """A copy of the ticks with ``start <= Sequence < stop`` that are still there, in order.
+
+        Returns:
+            A structured array of `TICK_DTYPE`. What has been overwritten is missing at the front
+            (compare ``Stamp[0] - 1`` with *start*); events are left out.
+        """
+        info = self.info()
+        end = info.head if stop is None else min(stop, info.head)
+        begin = max(start, info.oldest)
+        if begin >= end:
+            return np.empty(0, TICK_DTYPE)
+        records = np.empty(end - begin, TICK_DTYPE)
+        first, copied = ct.c_uint64(), ct.c_uint64()
+        lib().log_read(self._handle, begin, end - begin, records.ctypes.data, ct.byref(first), ct.byref(copied))
+        records = records[: copied.value]
+        ticks = records["Kind"] == KIND_TICK
+        return records if bool(ticks.all()) else records[ticks]
+
+    def latest(self, instrument: str) -> Tick:
+        """The newest tick of *instrument*, also when the ring has long passed it.
+
+        Raises `NotFoundError` if none has been received.
+        """
+        tick = Tick()
+        lib().log_latest(self._handle, instrument.encode(), ct.byref(tick))
+        tick._names = self
+        return tick
+
+    def exchange_inst_id(self, index: int) -> bytes:
+        """The ExchangeInstID that belongs to ``Tick.Instrument``, ``b""`` beyond the table."""
+        found = self._exchange_inst_ids.get(index)
+        if found is None:
+            entry = Instrument()
+            try:
+                lib().log_instrument(self._handle, index, ct.byref(entry))
+            except NotFoundError:
+                return b""
+            found = self._exchange_inst_ids[index] = bytes(entry.exchange_inst_id)
+        return found
+
+    def instruments(self) -> list[dict[str, Any]]:
+        """What has been seen: ``InstrumentID, ExchangeInstID, ExchangeID, index, count, latest`` each.
+
+        ``count`` is the number of ticks, ``latest`` the sequence of the newest one (None: none).
+        """
+        entry = Instrument()
+        result = []
+        for index in range(self.info().instruments):
+            lib().log_instrument(self._handle, index, ct.byref(entry))
+            result.append(
+                {
+                    "InstrumentID": entry.instrument_id.decode("gb18030", "replace"),
+                    "ExchangeInstID": entry.exchange_inst_id.decode("gb18030", "replace"),
+                    "ExchangeID": entry.exchange_id.decode("gb18030", "replace"),
+                    "index": index,
+                    "count": entry.count,
+                    "latest": entry.latest_stamp - 1 if entry.latest_stamp else None,
+                }
+            )
+        return result
+
+    def queues(self) -> list[dict[str, Any]]:
+        """One entry per queue: ``name, pid, alive, sequence, lag, received, lost, lost_events, asleep``.
+
+        ``pid`` is the reading process (None: nobody), ``lag`` counts records between it and the head.
+        """
+        table = (ReaderInfo * MAX_READERS)()
+        count = min(lib().log_readers(self._handle, table, MAX_READERS), MAX_READERS)
+        return [
+            {
+                "name": r.name.decode(),
+                "pid": r.reader_pid or None,
+                "alive": bool(r.reader_alive),
+                "sequence": r.cursor,
+                "lag": r.lag,
+                "received": r.received,
+                "lost": r.lost,
+                "lost_events": r.lost_events,
+                "asleep": bool(r.asleep),
+            }
+            for r in table[:count]
+        ]
+
+    def status_text(self) -> dict[str, Any]:
+        """What the session last said of itself; empty if it has not spoken."""
+        buffer = ct.create_string_buffer(_STATUS_SIZE)
+        length = lib().log_status_get(self._handle, buffer, _STATUS_SIZE)
+        loaded = json.loads(buffer.raw[:length]) if length else {}
+        return loaded if isinstance(loaded, dict) else {}
+
+    def set_status_text(self, status: dict[str, Any]) -> None:
+        """For the session alone."""
+        text = json.dumps(status, ensure_ascii=False, separators=(",", ":")).encode()
+        lib().log_status_set(self._handle, text, len(text))
+
+    def status(self) -> dict[str, Any]:
+        """The engine's state, as `TickEngine.status` gives it, from any process."""
+        info = self.info()
+        status: dict[str, Any] = {"state": "connecting", **self.status_text()}
+        if info.closed:
+            status["state"] = "failed" if status.get("failure") else "stopped"
+        elif not info.writer_alive:
+            status["state"] = "failed" if not info.owner_alive else "connecting"
+        status.update(
+            name=info.name.decode(),
+            pid=info.writer_pid or None,
+            ticks=info.ticks,
+            epoch=info.epoch,
+            head=info.head,
+            oldest=info.oldest,
+            capacity=info.capacity,
+            queues=self.queues(),
+        )
+        return status
+
+    def view(self) -> npt.NDArray[np.void]:
+        """The ring itself as a read-only array of `capacity` records: no copy, for experts.
+
+        Record *s* stands at ``s % capacity``. The writer goes on while you look: copy what you need,
+        then check `intact` with the lowest sequence you used; if it is False, what you copied may be
+        torn. Events stand between the ticks (``Kind == 1``).
+        """
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            mapping = mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        finally:
+            os.close(fd)
+        offset = int.from_bytes(mapping[_HEADER_RECORDS_OFFSET : _HEADER_RECORDS_OFFSET + 8], "little")
+        return np.frombuffer(mapping, TICK_DTYPE, count=self.capacity, offset=offset)
+
+    def intact(self, sequence: int) -> bool:
+        """True if no record from *sequence* on can have been overwritten up to now."""
+        return sequence >= self.oldest
+
+    def __repr__(self) -> str:
+        if not self._close.alive:
+            return "TickLog(closed)"
+        info = self.info()
+        return f"TickLog({info.name.decode()!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
+
+
+assert TICK_DTYPE.itemsize == RECORD_SIZE

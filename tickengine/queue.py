@@ -1,0 +1,549 @@
+"""`TickQueue`: a reader's handle on the log. Cursor, filter, wake-up and counters."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from queue import Empty
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _segments
+from ._errors import Closed, ConfigError, NotFoundError, ShimError
+from ._shim import (
+    START_NOW,
+    START_OLDEST,
+    TAKE_ENDED,
+    TAKE_OK,
+    TAKE_ORPHANED,
+    WAIT_MODES,
+    QueueInfo,
+    Take,
+    id_array,
+    lib,
+    new_handle,
+)
+from .log import TickLog
+from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick
+
+_BATCH = 256
+_WAIT_SLICE_NS = 500_000_000  # between looks at signals while a queue has no engine yet
+_MAX_ID = 80
+
+
+def check_instruments(instruments: Iterable[str | bytes], what: str = "instruments") -> list[bytes]:
+    """The ids as bytes, without repeats. `ConfigError` names the first one that cannot be one."""
+    if isinstance(instruments, (str, bytes)):
+        raise ConfigError(f"{what} must be a list of ids, not the single text {instruments!r}")
+    ids: dict[bytes, None] = {}
+    for item in instruments:
+        if not isinstance(item, (str, bytes)):
+            raise ConfigError(f"{what}: an instrument id must be str or bytes, not {item!r}")
+        try:
+            raw = item if isinstance(item, bytes) else item.encode("ascii")
+            raw.decode("ascii")
+        except UnicodeError:
+            raise ConfigError(f"{what}: instrument id {item!r} is not ASCII") from None
+        if not 1 <= len(raw) <= _MAX_ID or b"\0" in raw or raw != raw.strip():
+            raise ConfigError(
+                f"{what}: instrument id {item!r} must have 1 to {_MAX_ID} characters and no blanks around it"
+            )
+        ids[raw] = None
+    return list(ids)
+
+
+class _Rebound(Exception):
+    """The queue's engine has ended and another one has taken the queue: read on there."""
+
+
+class TickQueue:
+    """Ticks for one worker.
+
+    Made before or after the engine, handed to any process (as a `Process` argument, by fork, or by
+    name), read by one process and one thread at a time. It holds no ticks itself: it is a cursor into
+    the engine's log, so it costs the engine nothing and cannot hold it up. A reader that is slower
+    than the log is long is overtaken; `lost` then says by how many ticks exactly.
+
+    Args:
+        instruments: ids to receive; None for all.
+        start: where to begin when an engine takes the queue: ``"now"``, ``"oldest"`` (record still in
+            the log), or a sequence.
+        events: also yield `Event`\\ s, in their place between the ticks.
+        wait: how a blocking read waits. ``"adaptive"`` spins 10 µs, then sleeps; ``"block"`` sleeps at
+            once; ``"spin"`` never sleeps: lowest latency, one CPU busy.
+        name: by which another process can take the queue up; default is a random one.
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[str | bytes] | None = None,
+        *,
+        start: str | int = "now",
+        events: bool = False,
+        wait: str = "adaptive",
+        name: str | None = None,
+    ) -> None:
+        ids = [] if instruments is None else check_instruments(instruments)
+        if instruments is not None and not ids:
+            raise ConfigError("instruments is empty: pass None for all instruments")
+        if wait not in WAIT_MODES:
+            raise ConfigError(f"wait must be one of {', '.join(WAIT_MODES)}, not {wait!r}")
+        if isinstance(start, str):
+            if start not in ("now", "oldest"):
+                raise ConfigError(f"start must be 'now', 'oldest' or a sequence, not {start!r}")
+            begin = START_NOW if start == "now" else START_OLDEST
+        elif start < 0:
+            raise ConfigError(f"start must not be negative, as {start} is")
+        else:
+            begin = start
+        _segments.sweep_once()
+        chosen = _segments.random_name("q") if name is None else _segments.check_name(name)
+        path, handle = _segments.queue_path(chosen), new_handle()
+        lib().queue_create(
+            path, chosen.encode(), id_array(ids), len(ids), begin, events, WAIT_MODES[wait], ct.byref(handle)
+        )
+        self._setup(handle, path)
+        self._owner_pid = os.getpid()
+        self._remove = weakref.finalize(self, _remove_queue, path, os.getpid())
+
+    @classmethod
+    def attach(
+        cls,
+        name: str,
+        instruments: Iterable[str | bytes] | None = None,
+        *,
+        start: str | int = "now",
+        events: bool = False,
+        wait: str = "adaptive",
+    ) -> TickQueue:
+        """From an unrelated process: the queue called *name*, or a new one on the engine called *name*.
+
+        A queue is taken up where its last reader stopped, with the filter it was made with (the other
+        arguments must then be left alone). On an engine they mean what they mean in `TickQueue`.
+
+        Raises:
+            NotFoundError: neither a queue nor an engine has that name.
+            BusyError: the queue has a living reader (raised by the first read).
+        """
+        try:
+            queue = cls._from_path(_segments.queue_path(name))
+        except NotFoundError:
+            pass
+        else:
+            if instruments is not None or start != "now" or events or wait != "adaptive":
+                raise ConfigError(f"{name!r} is a queue with a filter and options of its own; attach it by name alone")
+            return queue
+        log = TickLog.attach(name)
+        queue = cls(instruments, start=start, events=events, wait=wait)
+        queue.bind(log)
+        return queue
+
+    @classmethod
+    def _from_path(cls, path: bytes) -> TickQueue:
+        handle = new_handle()
+        lib().queue_attach(path, ct.byref(handle))
+        queue = cls.__new__(cls)
+        queue._setup(handle, path)
+        return queue
+
+    def _setup(self, handle: ct.c_void_p, path: bytes) -> None:
+        self._handle = handle
+        self._path = path
+        self._owner_pid: int | None = None
+        self._unmap = weakref.finalize(self, lib().queue_close, handle)
+        info = QueueInfo()
+        lib().queue_info_get(handle, ct.byref(info))
+        self.name: str = info.name.decode()
+        self.events = bool(info.wants_events)
+        self._wait_mode: int = info.wait_mode
+        self._filters: int = info.filters
+        self._closed = False
+        self._keeps: object = None  # whatever removes the ended log's name when the last such queue goes
+        self._opening = threading.Lock()
+        self._forget_reader()
+        _live.add(self)
+
+    def _forget_reader(self) -> None:
+        self._log: TickLog | None = None
+        self._reader: ct.c_void_p | None = None
+        self._close_reader: weakref.finalize[Any, Any] | None = None
+        self._bound_version = 0
+        self._ticks: list[Any] = []
+        self._next = 0
+        self._count = 0
+        self._take = Take()
+
+    # ---- binding -------------------------------------------------------------------------------
+
+    def bind(self, log: TickLog) -> None:
+        """Give this queue its place in *log*. An engine does this for its ``md_queue_list``.
+
+        Raises `ConfigError` if the queue is being fed by another engine that is still running.
+        """
+        info = self._info()
+        if info.log_id and info.log_id != log.info().unique_id:
+            try:
+                other = TickLog(_segments.attach_log_handle(info.log_path), info.log_path)
+            except ShimError:
+                pass  # that engine and its log are gone
+            else:
+                there = other.info()
+                if there.unique_id == info.log_id and not there.closed and (there.owner_alive or there.writer_alive):
+                    raise ConfigError(
+                        f"queue {self.name!r} is fed by engine {there.name.decode()!r} already; make another one"
+                    )
+        elif info.log_id:
+            raise ConfigError(f"queue {self.name!r} is in md_queue_list twice")
+        lib().queue_bind(self._handle, log.handle, log.path)
+
+    @property
+    def handle(self) -> ct.c_void_p:
+        return self._handle
+
+    @property
+    def path(self) -> bytes:
+        """The segment this queue lives in."""
+        return self._path
+
+    def _info(self) -> QueueInfo:
+        info = QueueInfo()
+        if not self._unmap.alive:
+            raise Closed(f"queue {self.name!r} is closed")
+        lib().queue_info_get(self._handle, ct.byref(info))
+        return info
+
+    def _open(self, deadline: float | None, block: bool) -> None:
+        """Wait for an engine, attach its log, become its reader."""
+        while True:
+            info = self._info()
+            if info.closed:
+                raise Closed(f"queue {self.name!r} has been closed by the process that made it")
+            if info.bind_version != self._bound_version and info.log_id:
+                break
+            left = self._left(deadline, block)
+            if left == 0:
+                raise Empty
+            lib().queue_wait_bound(self._handle, info.bind_version, left)
+        with self._opening:
+            if self._reader is not None:
+                return
+            self._bound_version = info.bind_version
+            try:
+                log = TickLog(_segments.attach_log_handle(info.log_path), info.log_path)
+            except NotFoundError:
+                raise Closed(f"the engine that fed queue {self.name!r} has ended and its log is gone") from None
+            if log.info().unique_id != info.log_id:
+                raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
+            reader = new_handle()
+            lib().reader_open(self._handle, log.handle, ct.byref(reader))
+            self._log, self._reader = log, reader
+            self._close_reader = weakref.finalize(self, _close_reader, reader, log, os.getpid())
+            self._handed_words = [_word(lib().reader_handed(reader, copy)) for copy in (0, 1)]
+            self._handed = self._handed_words[0]
+            self._ticks = [_new_tick(log) for _ in range(_BATCH)]
+            self._pointers = (ct.c_void_p * _BATCH)(*map(ct.addressof, self._ticks))
+            self._take_pointer = ct.byref(self._take)
+            self._next = self._count = 0
+
+    @staticmethod
+    def _left(deadline: float | None, block: bool) -> int:
+        """Nanoseconds a wait may take now; -1 for ever."""
+        if not block:
+            return 0
+        if deadline is None:
+            return -1
+        return max(0, int((deadline - time.monotonic()) * 1e9))
+
+    # ---- taking --------------------------------------------------------------------------------
+
+    def _fetch(self, out: int | None, block_address: int | None, limit: int, handed: bool, wait: bool,
+               deadline: float | None) -> int:
+        """One batch through the shim. Raises `Empty` when the time is over, `Closed` at the end."""
+        if self._closed:
+            raise Closed(f"queue {self.name!r} is closed")
+        if self._reader is None:
+            self._open(deadline, wait)
+        take = self._take
+        while True:
+            take.out, take.block, take.max, take.handed = out, block_address, limit, handed
+            take.timeout_ns = self._left(deadline, wait)
+            take.wait_mode = self._wait_mode
+            lib().reader_take(self._reader, self._take_pointer)
+            if take.state == TAKE_OK:
+                self._handed = self._handed_words[lib().reader_copy(self._reader)]
+                return int(take.count)
+            if take.state in (TAKE_ENDED, TAKE_ORPHANED):
+                self._at_end(orphaned=take.state == TAKE_ORPHANED)
+            elif take.timeout_ns == 0:
+                raise Empty
+            # else a signal was handled or a slice is over: go on
+
+    def _at_end(self, orphaned: bool) -> None:
+        """The log has ended. A new engine may have taken the queue meanwhile."""
+        info = self._info()
+        if info.bind_version != self._bound_version and not info.closed:
+            self._drop_reader()
+            raise _Rebound
+        if orphaned:
+            raise Closed(f"the engine that fed queue {self.name!r} died together with its parent; all it wrote has been read")
+        raise Closed(f"the engine that fed queue {self.name!r} has stopped and everything has been read")
+
+    def _drop_reader(self) -> None:
+        if self._close_reader is not None:
+            self._close_reader()
+        self._forget_reader()
+
+    def _refill(self, block: bool, deadline: float | None) -> None:
+        try:
+            self._refill_once(block, deadline)
+        except _Rebound:
+            self._refill(block, deadline)
+
+    def _refill_once(self, block: bool, deadline: float | None) -> None:
+        if self._reader is None:
+            if self._closed:
+                raise Closed(f"queue {self.name!r} is closed")
+            self._open(deadline, block)
+        ticks, pointers = self._ticks, self._pointers
+        # A tick that somebody still holds keeps its memory; its place in the batch gets a new one.
+        # References seen here: the list's, the loop variable's and getrefcount's argument.
+        for i in range(self._count):
+            tick = ticks[i]
+            if sys.getrefcount(tick) > 3 or type(tick) is not Tick:
+                ticks[i] = fresh = _new_tick(self._log)
+                pointers[i] = ct.addressof(fresh)
+            elif tick._exchange_inst_id is not None:
+                tick._exchange_inst_id = None
+        self._next = self._count = 0
+        count = self._fetch(ct.addressof(pointers), None, _BATCH, False, block, deadline)
+        if self.events:
+            ticks = self._ticks
+            for i in range(count):
+                if ticks[i].Kind != KIND_TICK:
+                    ticks[i] = Event.from_buffer_copy(ticks[i])
+        self._count = count
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Tick:
+        """The next tick (or `Event`, if the queue was made with ``events=True``).
+
+        Args:
+            block: False to return at once.
+            timeout: seconds to wait at most; None for ever.
+
+        Raises:
+            queue.Empty: nothing came in time.
+            Closed: the engine has ended and everything has been read.
+            BusyError: another process or thread is reading this queue.
+        """
+        i = self._next
+        if i >= self._count:
+            self._refill(block, None if timeout is None else time.monotonic() + timeout)
+            i = 0
+        self._next = i + 1
+        self._handed[0] = i + 1
+        return self._ticks[i]  # type: ignore[no-any-return]
+
+    def get_nowait(self) -> Tick:
+        """`get` without waiting."""
+        return self.get(False)
+
+    def get_many(
+        self, max_ticks: int | None = None, block: bool = True, timeout: float | None = None
+    ) -> npt.NDArray[np.void]:
+        """What is there, at least one tick, in order: a structured array of `TICK_DTYPE`, a copy of your own.
+
+        Waits as `get` does when nothing is there. ``max_ticks`` None: at most 4,096 at a time. With
+        ``events=True`` events are among the records (``Kind == 1``).
+
+        Raises: as `get`.
+        """
+        limit = 4096 if max_ticks is None else max_ticks
+        if limit < 1:
+            raise ConfigError(f"max_ticks must be at least 1, not {max_ticks}")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._next < self._count:  # left over from get()
+            stop = min(self._count, self._next + limit)
+            records = np.frombuffer(b"".join(map(bytes, self._ticks[self._next : stop])), TICK_DTYPE).copy()
+            self._next = stop
+            self._handed[0] = stop
+            return records
+        records = np.empty(limit, TICK_DTYPE)
+        try:
+            count = self._fetch(None, records.ctypes.data, limit, True, block, deadline)
+        except _Rebound:
+            return self.get_many(max_ticks, block, None if deadline is None else deadline - time.monotonic())
+        # A small answer should not keep a large buffer alive.
+        return records[:count] if count * 4 >= limit else np.frombuffer(records.data[:count].tobytes(), TICK_DTYPE).copy()
+
+    def __iter__(self) -> Iterator[Tick]:
+        """Ticks until the engine has stopped and the queue is drained."""
+        while True:
+            try:
+                while (i := self._next) < self._count:
+                    self._next = i + 1
+                    self._handed[0] = i + 1
+                    yield self._ticks[i]
+                self._refill(True, None)
+            except Closed:
+                return
+
+    # ---- looking -------------------------------------------------------------------------------
+
+    def _counters(self) -> Take:
+        take = Take()
+        if self._reader is not None:
+            lib().reader_counters(self._reader, ct.byref(take))
+        return take
+
+    def qsize(self) -> int:
+        """Ticks written for this queue and not yet got (a moment's value; events are not counted)."""
+        if self._reader is None:
+            try:
+                self._open(None, False)
+            except (Empty, Closed):
+                return 0
+        in_hand = sum(1 for tick in self._ticks[self._next : self._count] if tick.Kind == KIND_TICK)
+        return int(lib().reader_waiting(self._reader)) + in_hand
+
+    def empty(self) -> bool:
+        """True if `get` would have to wait."""
+        return self.qsize() == 0
+
+    @property
+    def lost(self) -> int:
+        """Ticks that the log overwrote before this queue got them. Exact once it has caught up."""
+        return int(self._counters().lost)
+
+    @property
+    def lost_events(self) -> int:
+        """The same for events, of a queue that asks for them."""
+        return int(self._counters().lost_events)
+
+    @property
+    def received(self) -> int:
+        """Ticks got so far, by this and earlier readers of the queue."""
+        in_hand = sum(1 for tick in self._ticks[self._next : self._count] if tick.Kind == KIND_TICK)
+        return int(self._counters().received) - in_hand
+
+    @property
+    def sequence(self) -> int | None:
+        """Sequence of the next record this queue will look at; None before an engine has it."""
+        if self._next < self._count:
+            return int(self._ticks[self._next].Stamp) - 1
+        return None if self._reader is None else int(self._counters().cursor)
+
+    @property
+    def log(self) -> TickLog | None:
+        """The log this queue reads, None before an engine has taken it."""
+        if self._log is None:
+            try:
+                self._open(None, False)
+            except (Empty, Closed):
+                return None
+        return self._log
+
+    @property
+    def instruments(self) -> list[str] | None:
+        """The filter, None for all."""
+        if not self._filters:
+            return None
+        buffer = ct.create_string_buffer(_MAX_ID + 1)
+        ids = []
+        for index in range(self._filters):
+            lib().queue_filter(self._handle, index, buffer, len(buffer))
+            ids.append(buffer.value.decode())
+        return ids
+
+    def close(self) -> None:
+        """Stop reading. In the process that made the queue: also give its place and name back.
+
+        Can be repeated. Who still waits on it elsewhere gets `Closed`.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        owner = self._owner_pid == os.getpid()
+        log = self._log
+        if owner and log is None:
+            try:
+                self._open(None, False)  # to free the slot
+                log = self._log
+            except (Empty, Closed, ShimError):
+                log = None
+        if self._close_reader is not None:
+            self._close_reader()
+        if owner:
+            lib().queue_retire(self._handle, log.handle if log is not None else None)
+            self._remove()
+        self._forget_reader()
+        self._keeps = None
+        self._unmap()
+
+    def __enter__(self) -> TickQueue:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._closed:
+            raise Closed(f"queue {self.name!r} is closed and cannot be handed to another process")
+        return TickQueue._from_path, (self._path,)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "unbound" if self._reader is None else f"sequence={self.sequence}"
+        return f"TickQueue({self.name!r}, {state})"
+
+
+def _new_tick(log: TickLog | None) -> Tick:
+    tick = Tick()
+    tick._names = log
+    return tick
+
+
+def _word(pointer: Any) -> memoryview:
+    """A shared 64-bit word as something that can be stored to cheaply."""
+    return memoryview(ct.cast(pointer, ct.POINTER(ct.c_uint64 * 1)).contents).cast("B").cast("Q")
+
+
+def _close_reader(reader: ct.c_void_p, log: TickLog, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child shares the object, not the place
+        lib().reader_close(reader)
+    del log  # kept alive until here: the reader points into it
+
+
+def _remove_queue(path: bytes, pid: int) -> None:
+    if os.getpid() != pid:
+        return
+    handle, info = new_handle(), QueueInfo()
+    try:
+        lib().queue_attach(path, ct.byref(handle))
+    except ShimError:
+        return
+    lib().queue_info_get(handle, ct.byref(info))
+    lib().queue_close(handle)
+    _segments.unlink(path)
+    if info.log_path:
+        _segments.remove_ended_log(info.log_path, info.log_id)
+
+
+_live: weakref.WeakSet[TickQueue] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """The child starts without a reader: the parent's place in the log is the parent's."""
+    for queue in list(_live):
+        queue._opening = threading.Lock()
+        queue._forget_reader()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+assert RECORD_SIZE == TICK_DTYPE.itemsize
