@@ -1,7 +1,7 @@
 """A spawned process that does not import the user's main module.
 
 `multiprocessing`'s spawn runs the parent's main script again in the child, to find classes defined
-there. The engine process needs none: without that it starts faster, costs less memory, and a user's
+there. Our own processes need none: without that they start faster, cost less memory, and a user's
 script needs no ``if __name__ == "__main__"`` for it.
 """
 
@@ -47,7 +47,7 @@ class _Popen(_SpawnPopen):
             os.close(child_w)
 
 
-class EngineProcess(context.SpawnProcess):
+class SpawnedProcess(context.SpawnProcess):
     """`multiprocessing.Process` with the spawn method, without the user's main module."""
 
     @staticmethod

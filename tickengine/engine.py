@@ -23,7 +23,7 @@ from . import _segments, vendor
 from ._engine_process import ENGINE_LOG, EXIT_FAILED, EXIT_STOPPED, Orders, engine_main
 from ._errors import ConfigError, EngineError, ShimError, TickEngineError
 from ._shim import lib, new_handle
-from ._spawn import EngineProcess
+from ._spawn import SpawnedProcess
 from .config import settings
 from .forward import Forwarder, check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
@@ -103,7 +103,7 @@ class TickEngine:
         self._log: TickLog | None = None
         self._places: list[TickQueue] = []
         self._forwarders: list[Forwarder] = []
-        self._process: EngineProcess | None = None
+        self._process: SpawnedProcess | None = None
         self._connection: Connection | None = None
         self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -166,7 +166,7 @@ class TickEngine:
             parent_pid=os.getpid(),
             log_level=logger.getEffectiveLevel(),
         )
-        process = EngineProcess(target=engine_main, args=(theirs, orders), name=f"tickengine-{self.name}")
+        process = SpawnedProcess(target=engine_main, args=(theirs, orders), name=f"tickengine-{self.name}")
         process.start()
         theirs.close()
         self._connection, self._process = ours, process

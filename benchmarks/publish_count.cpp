@@ -1,0 +1,68 @@
+// Publishes a given number of ticks and ends: run under valgrind, the difference of two runs is the
+// price of one tick in instructions.
+//
+//   publish_count LOG_PATH LAYOUT STAMPED QUEUES TICKS
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "tickshim.h"
+
+namespace {
+
+void must(std::int32_t status, const char* call) {
+    if (status >= 0) return;
+    std::fprintf(stderr, "%s: %s\n", call, tk_last_error());
+    std::exit(1);
+}
+
+void text(char* depth, std::size_t offset, const char* value) { std::memcpy(depth + offset, value, std::strlen(value)); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 6) {
+        std::fprintf(stderr, "usage: publish_count LOG_PATH LAYOUT STAMPED QUEUES TICKS\n");
+        return 2;
+    }
+    const std::string path = argv[1];
+    const auto layout = static_cast<std::uint32_t>(std::atoi(argv[2]));
+    const int stamped = std::atoi(argv[3]), queue_count = std::atoi(argv[4]);
+    const auto ticks = static_cast<std::uint64_t>(std::atoll(argv[5]));
+
+    tk_log* log = nullptr;
+    tk_writer* writer = nullptr;
+    must(tk_log_create(path.c_str(), "count", 4096, 1024, &log), "tk_log_create");
+    must(tk_writer_open(log, 1, &writer), "tk_writer_open");
+    std::vector<tk_queue*> queues(static_cast<std::size_t>(queue_count));
+    for (std::size_t i = 0; i < queues.size(); ++i) {
+        const std::string queue_path = path + "-q" + std::to_string(i);
+        must(tk_queue_create(queue_path.c_str(), "count", nullptr, 0, TK_START_NOW, 0, TK_WAIT_BLOCK, &queues[i]),
+             "tk_queue_create");
+        must(tk_queue_bind(queues[i], log, path.c_str()), "tk_queue_bind");
+        std::remove(queue_path.c_str());
+    }
+
+    char depth[1024] = {};
+    text(depth, 0, "20260105");
+    text(depth, 40, "SHFE");
+    text(depth, 208, "09:30:01");
+    text(depth, 392, "20260105");
+    text(depth, layout == 1 ? 9 : 401, "rb2601");
+    text(depth, layout == 1 ? 49 : 482, "rb2601");
+    std::int64_t elapsed_ns = 0;
+    must(tk_writer_flood(writer, layout, depth, ticks, stamped, &elapsed_ns), "tk_writer_flood");
+
+    tk_log_info info;
+    must(tk_log_info_get(log, &info), "tk_log_info_get");
+    must(tk_log_unlink(log), "tk_log_unlink");
+    if (info.ticks != ticks) {
+        std::fprintf(stderr, "log counts %llu ticks, %llu were written\n", static_cast<unsigned long long>(info.ticks),
+                     static_cast<unsigned long long>(ticks));
+        return 1;
+    }
+    return 0;
+}

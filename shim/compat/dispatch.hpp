@@ -1,0 +1,81 @@
+// From wire messages to the host's callbacks.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "abi.hpp"
+#include "convert.hpp"
+#include "faults.hpp"
+#include "merge.hpp"
+
+namespace compat {
+
+// Everything but set_spi() and trading_day() is called by the connection's thread only.
+class Dispatcher {
+public:
+    explicit Dispatcher(const Faults& faults);
+
+    // A null spi silences everything that has not started yet; it does not wait for a callback in progress.
+    // SYNC spi (release): the host's object is complete before the pointer is seen. Partner: spi().
+    void set_spi(MdSpi* spi) { spi_.store(spi, std::memory_order_release); }
+
+    // Around the life of the connection's thread. `mark_thread` is run on every further thread that is
+    // started for a fault, so that Release() can tell that it was called from inside a callback.
+    void begin(const std::function<void()>& mark_thread);
+    void end();
+
+    void connected();
+    void disconnected(int reason);
+    void silence_warning(int lapse_s);
+    void message(const Message& m);
+
+    // The bytes at hand are used up; the next message may be long in coming.
+    void end_of_batch() {
+        if (faulty_) faulty_->end_of_batch();
+    }
+
+    // True after a wrong number in a counted series: nothing more of this connection will be listened to.
+    bool deaf() const { return deaf_; }
+
+    // Valid for the life of this object. "19800100" before the first good login.
+    const char* trading_day();
+
+private:
+    // SYNC spi (acquire): pairs with set_spi(); without it a callback could enter a half-built host object.
+    MdSpi* spi() const { return spi_.load(std::memory_order_acquire); }
+
+    bool in_sequence(const Message& m);
+    void login_answer(const Message& m);
+    void error_answer(const Message& m);
+    template <typename T>
+    void answer(const Message& m, std::uint16_t field_id, void (MdSpi::*call)(T*, RspInfo*, int, bool),
+                bool null_everything = false);
+    void full_ticks(const Message& m);
+    void quotes(const Message& m);
+    void deliver(const std::uint8_t* wire_tick);
+    void set_trading_day(const char (&day)[9]);
+
+    const Faults faults_;
+    const ConvertOptions options_;
+    std::atomic<MdSpi*> spi_{nullptr};
+    std::unique_ptr<FaultyDelivery> faulty_;
+    LastTicks last_ticks_;
+    DepthMarketData tick_;
+
+    // Series 1 (dialog) and 4 (query) are counted. After a wrong number the vendor's library keeps the
+    // connection but ignores the rest of it without a word, and so do we.
+    std::uint32_t last_seq_[5] = {};
+    bool deaf_ = false;
+
+    // Days are kept, not overwritten: the host may still hold the pointer that GetTradingDay() gave it.
+    std::mutex day_mutex_;
+    std::set<std::string> days_;
+    const char* day_;
+};
+
+}  // namespace compat

@@ -1,0 +1,85 @@
+"""No test leaves a process, a segment or a thread behind, whether it passes or fails."""
+
+from __future__ import annotations
+
+import glob
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tickengine import vendor
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+SEGMENTS = f"/dev/shm/tickengine-{os.geteuid()}-*"
+
+
+def _children() -> dict[int, str]:
+    """Living descendants of this process."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as f:
+                head, _, tail = f.read().rpartition(")")
+        except OSError:
+            continue
+        fields = tail.split()
+        if fields[0] not in "ZX":
+            parents[int(entry)] = (int(fields[1]), head.partition("(")[2])
+    found: dict[int, str] = {}
+    ours = {os.getpid()}
+    while True:
+        more = {p: name for p, (parent, name) in parents.items() if parent in ours and p not in found}
+        if not more:
+            return found
+        found.update(more)
+        ours.update(more)
+
+
+def _is_tracker(pid: int) -> bool:
+    """multiprocessing's resource tracker: one per test run, lives on by design."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return b"resource_tracker" in f.read()
+    except OSError:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    segments = set(glob.glob(SEGMENTS))
+    before = set(_children())
+    yield
+    deadline = time.monotonic() + 5
+    while True:
+        multiprocessing.active_children()  # reaps
+        left = {p: n for p, n in _children().items() if p not in before and not _is_tracker(p)}
+        more = set(glob.glob(SEGMENTS)) - segments
+        threads = [t.name for t in threading.enumerate() if t.name.startswith("tickengine-")]
+        if not left and not more and not threads:
+            return
+        if time.monotonic() > deadline:
+            break
+        threading.Event().wait(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    for path in more:
+        os.unlink(path)
+    pytest.fail(f"left behind: processes {left}, segments {sorted(more)}, threads {threads}")
+
+
+@pytest.fixture(scope="session")
+def genuine() -> str:
+    """Path of the genuine 6.3.6 library."""
+    paths = vendor.package_libraries(vendor.PLAIN_FTD_PACKAGE)
+    if not paths:
+        pytest.skip(f"the genuine vendor library is not installed (pip install {vendor.PLAIN_FTD_PACKAGE})")
+    return paths[0]

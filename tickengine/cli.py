@@ -1,0 +1,73 @@
+"""The command line: ``tickengine COMMAND`` and ``python -m tickengine COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from . import demo, vendor
+from ._errors import TickEngineError
+from .front import cli as front_cli
+from .log import TickLog
+
+
+def _add_vendor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--library", help="look at this path or package only")
+
+
+def _vendor(args: argparse.Namespace) -> int:
+    found = [vendor.resolve(args.library)] if args.library else vendor.candidates()
+    if not found:
+        vendor.resolve(None)  # explains what to do
+    usable = 0
+    for path, source in found:
+        v = vendor.describe(path, source)
+        mark = "*" if not v.error and not usable else " "
+        usable += not v.error
+        print(f"{mark} {path}\n    found by: {source}")
+        print(f"    refused: {v.error}" if v.error else f"    version {v.version}, generation {v.generation}, layout L{v.layout}")
+    print("\n* would be used" if usable else "\nnone of these can be used")
+    return 0 if usable else 1
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the engine's name")
+
+
+def _status(args: argparse.Namespace) -> int:
+    print(json.dumps(TickLog.attach(args.name).status(), indent=2, ensure_ascii=False))
+    return 0
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
+    "demo": ("a live feed on this machine: front, engine and two workers", demo.add_arguments, demo.run),
+    "front": ("a CTP market-data front on this machine, for testing at any hour", front_cli.add_arguments, front_cli.run),
+    "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
+    "status": ("a running engine's state, as JSON", _add_status, _status),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tickengine", description="Multiprocessing tick-to-queue engine for CTP market data.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (words, add_arguments, _) in COMMANDS.items():
+        add_arguments(commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + "."))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns its exit status: 0 done, 1 failed, 2 wrong arguments."""
+    args = build_parser().parse_args(argv)
+    try:
+        return COMMANDS[args.command][2](args)
+    except TickEngineError as error:
+        print(f"tickengine: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
