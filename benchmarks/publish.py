@@ -68,14 +68,11 @@ class Bench:
 def read_all(queue: TickQueue, ready: Any, results: Any) -> None:
     """One reader process: every batch in order, and received + lost in the end."""
     ready.release()
-    received = gaps = 0
-    expected = None
-    lost_seen = 0
+    received = gaps = expected = lost_seen = 0
     try:
         while True:
             numbers = queue.get_many()["TickNumber"]
-            if expected is not None and int(numbers[0]) != expected:
-                lost_seen += int(numbers[0]) - expected
+            lost_seen += int(numbers[0]) - expected
             span = int(numbers[-1]) - int(numbers[0]) + 1
             lost_seen += span - len(numbers)
             gaps += int(numbers[-1]) < int(numbers[0])

@@ -80,7 +80,7 @@ class _ParentHandler(logging.Handler):
 
 
 def engine_main(connection: Connection, orders: Orders) -> None:
-    """Runs in the spawned process; ends it by `sys.exit`."""
+    """Runs in the spawned process, and ends it."""
     reporter = _Reporter(connection)
     logger.addHandler(_ParentHandler(reporter))
     logger.setLevel(orders.log_level)
@@ -94,7 +94,10 @@ def engine_main(connection: Connection, orders: Orders) -> None:
         reporter.send("error", TickEngineError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
         status = EXIT_FAILED
     reporter.close()
-    sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Past the static destructors: a vendor library whose Release hung still has threads running.
+    os._exit(status)
 
 
 class _Engine:

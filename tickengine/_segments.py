@@ -7,11 +7,18 @@ import os
 import re
 import secrets
 import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 from ._errors import ConfigError, NotFoundError, ShimError
 from ._shim import LogInfo, QueueInfo, lib, new_handle
 
 DIRECTORY = "/dev/shm"
+
+# weakref's exit function runs finalizers; exit functions run last registered first. It is registered by
+# the first finalizer: here, so that the engines' own exit functions, registered later, come before it.
+_first_finalizer = weakref.finalize(type("_Nothing", (), {}), int)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 
 
@@ -88,6 +95,14 @@ def remove_ended_log(path: bytes, unique_id: int | None) -> None:
         shim.log_close(handle)
 
 
+def at_collection(owner: object, function: Callable[..., Any], *args: Any) -> weakref.finalize[..., Any]:
+    """A finalizer that runs when *owner* goes, but not at interpreter exit: there the kernel unmaps, and
+    threads that still run may be using the mapping."""
+    finalizer = weakref.finalize(owner, function, *args)
+    finalizer.atexit = False
+    return finalizer
+
+
 def unlink(path: bytes) -> None:
     try:
         os.unlink(path)
@@ -104,6 +119,7 @@ def attach_log_handle(path: bytes) -> ct.c_void_p:
 
 __all__ = [
     "NotFoundError",
+    "at_collection",
     "attach_log_handle",
     "check_name",
     "log_path",

@@ -6,14 +6,13 @@ import ctypes as ct
 import json
 import mmap
 import os
-import weakref
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _segments
-from ._errors import NotFoundError, OverwrittenError
+from ._errors import Closed, NotFoundError, OverwrittenError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 
@@ -32,9 +31,9 @@ class TickLog:
     """
 
     def __init__(self, handle: ct.c_void_p, path: bytes) -> None:
-        self._handle = handle
+        self._mapped = handle
         self.path = path
-        self._close = weakref.finalize(self, lib().log_close, handle)
+        self._close = _segments.at_collection(self, lib().log_close, handle)
         self._exchange_inst_ids: dict[int, bytes] = {}
 
     @classmethod
@@ -66,7 +65,10 @@ class TickLog:
 
     @property
     def handle(self) -> ct.c_void_p:
-        return self._handle
+        """For the shim. Raises `Closed` after `close`."""
+        if not self._close.alive:
+            raise Closed("this TickLog has been closed")
+        return self._mapped
 
     def close(self) -> None:
         """Unmap. Can be repeated."""
@@ -74,16 +76,16 @@ class TickLog:
 
     def unlink(self) -> None:
         """Remove the name; who has the log mapped keeps it."""
-        lib().log_unlink(self._handle)
+        lib().log_unlink(self.handle)
 
     def end(self) -> None:
         """Say that nothing more will come: readers drain and then see the end."""
-        lib().log_end(self._handle)
+        lib().log_end(self.handle)
 
     def info(self) -> LogInfo:
         """All numbers of the header in one reading."""
         info = LogInfo()
-        lib().log_info_get(self._handle, ct.byref(info))
+        lib().log_info_get(self.handle, ct.byref(info))
         return info
 
     @property
@@ -126,7 +128,7 @@ class TickLog:
         if not 0 <= wanted < head:
             raise IndexError(f"sequence {sequence} is not in a log of {head} records")
         tick, first, copied = Tick(), ct.c_uint64(), ct.c_uint64()
-        lib().log_read(self._handle, wanted, 1, ct.byref(tick), ct.byref(first), ct.byref(copied))
+        lib().log_read(self.handle, wanted, 1, ct.byref(tick), ct.byref(first), ct.byref(copied))
         if copied.value != 1 or first.value != wanted:
             raise OverwrittenError("tk_log_read", -10, f"record {wanted} has been overwritten (oldest {self.oldest})")
         tick._names = self
@@ -146,7 +148,7 @@ class TickLog:
             return np.empty(0, TICK_DTYPE)
         records = np.empty(end - begin, TICK_DTYPE)
         first, copied = ct.c_uint64(), ct.c_uint64()
-        lib().log_read(self._handle, begin, end - begin, records.ctypes.data, ct.byref(first), ct.byref(copied))
+        lib().log_read(self.handle, begin, end - begin, records.ctypes.data, ct.byref(first), ct.byref(copied))
         records = records[: copied.value]
         ticks = records["Kind"] == KIND_TICK
         return records if bool(ticks.all()) else records[ticks]
@@ -157,7 +159,7 @@ class TickLog:
         Raises `NotFoundError` if none has been received.
         """
         tick = Tick()
-        lib().log_latest(self._handle, instrument.encode(), ct.byref(tick))
+        lib().log_latest(self.handle, instrument.encode(), ct.byref(tick))
         tick._names = self
         return tick
 
@@ -167,7 +169,7 @@ class TickLog:
         if found is None:
             entry = Instrument()
             try:
-                lib().log_instrument(self._handle, index, ct.byref(entry))
+                lib().log_instrument(self.handle, index, ct.byref(entry))
             except NotFoundError:
                 return b""
             found = self._exchange_inst_ids[index] = bytes(entry.exchange_inst_id)
@@ -181,7 +183,7 @@ class TickLog:
         entry = Instrument()
         result = []
         for index in range(self.info().instruments):
-            lib().log_instrument(self._handle, index, ct.byref(entry))
+            lib().log_instrument(self.handle, index, ct.byref(entry))
             result.append(
                 {
                     "InstrumentID": entry.instrument_id.decode("gb18030", "replace"),
@@ -200,7 +202,7 @@ class TickLog:
         ``pid`` is the reading process (None: nobody), ``lag`` counts records between it and the head.
         """
         table = (ReaderInfo * MAX_READERS)()
-        count = min(lib().log_readers(self._handle, table, MAX_READERS), MAX_READERS)
+        count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
         return [
             {
                 "name": r.name.decode(),
@@ -219,14 +221,14 @@ class TickLog:
     def status_text(self) -> dict[str, Any]:
         """What the session last said of itself; empty if it has not spoken."""
         buffer = ct.create_string_buffer(_STATUS_SIZE)
-        length = lib().log_status_get(self._handle, buffer, _STATUS_SIZE)
+        length = lib().log_status_get(self.handle, buffer, _STATUS_SIZE)
         loaded = json.loads(buffer.raw[:length]) if length else {}
         return loaded if isinstance(loaded, dict) else {}
 
     def set_status_text(self, status: dict[str, Any]) -> None:
         """For the session alone."""
         text = json.dumps(status, ensure_ascii=False, separators=(",", ":")).encode()
-        lib().log_status_set(self._handle, text, len(text))
+        lib().log_status_set(self.handle, text, len(text))
 
     def status(self) -> dict[str, Any]:
         """The engine's state, as `TickEngine.status` gives it, from any process."""

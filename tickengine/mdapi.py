@@ -220,8 +220,8 @@ class MdApi(metaclass=_Starter):
         if session is None or os.getpid() != self._pid:
             return
         session.stop()
-        if threading.current_thread() is self._session_thread:
-            return  # the thread releases when the callback has returned
+        if threading.current_thread() in (self._session_thread, self._tick_thread):
+            return  # the session's thread releases when the callback has returned
         self._session_thread.join()
 
     def _end(self) -> None:

@@ -154,10 +154,10 @@ class TickQueue:
         return queue
 
     def _setup(self, handle: ct.c_void_p, path: bytes) -> None:
-        self._handle = handle
+        self._mapped = handle
         self._path = path
         self._owner_pid: int | None = None
-        self._unmap = weakref.finalize(self, lib().queue_close, handle)
+        self._unmap = _segments.at_collection(self, lib().queue_close, handle)
         info = QueueInfo()
         lib().queue_info_get(handle, ct.byref(info))
         self.name: str = info.name.decode()
@@ -173,7 +173,7 @@ class TickQueue:
     def _forget_reader(self) -> None:
         self._log: TickLog | None = None
         self._reader: ct.c_void_p | None = None
-        self._close_reader: weakref.finalize[Any, Any] | None = None
+        self._close_reader: weakref.finalize[..., Any] | None = None
         self._bound_version = 0
         self._ticks: list[Any] = []
         self._next = 0
@@ -201,11 +201,14 @@ class TickQueue:
                     )
         elif info.log_id:
             raise ConfigError(f"queue {self.name!r} is in md_queue_list twice")
-        lib().queue_bind(self._handle, log.handle, log.path)
+        lib().queue_bind(self.handle, log.handle, log.path)
 
     @property
     def handle(self) -> ct.c_void_p:
-        return self._handle
+        """For the shim. Raises `Closed` after `close`."""
+        if not self._unmap.alive:
+            raise Closed(f"queue {self.name!r} is closed")
+        return self._mapped
 
     @property
     def path(self) -> bytes:
@@ -214,9 +217,7 @@ class TickQueue:
 
     def _info(self) -> QueueInfo:
         info = QueueInfo()
-        if not self._unmap.alive:
-            raise Closed(f"queue {self.name!r} is closed")
-        lib().queue_info_get(self._handle, ct.byref(info))
+        lib().queue_info_get(self.handle, ct.byref(info))
         return info
 
     def _open(self, deadline: float | None, block: bool) -> None:
@@ -230,7 +231,7 @@ class TickQueue:
             left = self._left(deadline, block)
             if left == 0:
                 raise Empty
-            lib().queue_wait_bound(self._handle, info.bind_version, left)
+            lib().queue_wait_bound(self.handle, info.bind_version, left)
         with self._opening:
             if self._reader is not None:
                 return
@@ -242,9 +243,9 @@ class TickQueue:
             if log.info().unique_id != info.log_id:
                 raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
             reader = new_handle()
-            lib().reader_open(self._handle, log.handle, ct.byref(reader))
+            lib().reader_open(self.handle, log.handle, ct.byref(reader))
             self._log, self._reader = log, reader
-            self._close_reader = weakref.finalize(self, _close_reader, reader, log, os.getpid())
+            self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
             self._handed_words = [_word(lib().reader_handed(reader, copy)) for copy in (0, 1)]
             self._handed = self._handed_words[0]
             self._ticks = [_new_tick(log) for _ in range(_BATCH)]
@@ -457,7 +458,7 @@ class TickQueue:
         buffer = ct.create_string_buffer(_MAX_ID + 1)
         ids = []
         for index in range(self._filters):
-            lib().queue_filter(self._handle, index, buffer, len(buffer))
+            lib().queue_filter(self.handle, index, buffer, len(buffer))
             ids.append(buffer.value.decode())
         return ids
 
@@ -480,7 +481,7 @@ class TickQueue:
         if self._close_reader is not None:
             self._close_reader()
         if owner:
-            lib().queue_retire(self._handle, log.handle if log is not None else None)
+            lib().queue_retire(self.handle, log.handle if log is not None else None)
             self._remove()
         self._forget_reader()
         self._keeps = None

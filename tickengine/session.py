@@ -32,6 +32,7 @@ from .words import EVENT_CODES, decode, disconnect_reason, error_words
 logger = logging.getLogger("tickengine")
 
 LOGIN_DEADLINE_S = 10.0
+RELEASE_LIMIT_S = 5.0
 ACK_DEADLINE_S = 10.0
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 UNKNOWN_REFUSALS = 5  # of a kind we do not know: then give up rather than risk the account
@@ -140,14 +141,23 @@ class Session:
             writer, self._writer = self._writer, new_handle()
         # Outside the lock: the vendor waits here for a callback in progress.
         if md is not None:
-            lib().md_release(md)
-            lib().md_free(md)
+            self._release_vendor(md)
         if writer:
             if self.state not in ("failed",):
                 self._set_state("stopped")
             self._write_event(writer, EVENT_CODES["engine_stopped"], 0, 0, 0, "")
             self._write_status()
             lib().writer_close(writer)
+
+    def _release_vendor(self, md: ct.c_void_p) -> None:
+        """On a thread that is left behind if the vendor library never returns: it has been seen to."""
+        thread = threading.Thread(target=lib().md_release, args=(md,), name="tickengine-release", daemon=True)
+        thread.start()
+        thread.join(RELEASE_LIMIT_S)
+        if thread.is_alive():
+            logger.error("the vendor library's Release has not returned for %g s; its threads are left behind", RELEASE_LIMIT_S)
+        else:
+            lib().md_free(md)
 
     def run(self) -> None:
         """Take callbacks and keep deadlines until `stop` or a failure that is final."""

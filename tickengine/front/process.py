@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal
 
+from tickengine._spawn import SpawnedProcess
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.randomwalk import RandomWalkMarket
@@ -105,9 +106,8 @@ class FrontProcess(Controls):
         """
         if self._process is not None:
             raise RuntimeError("a front can be started once only; make a new one")
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        process = context.Process(
+        here, there = multiprocessing.Pipe()
+        process = SpawnedProcess(
             target=_serve, args=(there, os.getpid(), self._spec, self._options), name="front", daemon=True
         )
         process.start()

@@ -1,0 +1,240 @@
+// What most tests need: a log in a directory of its own, its writer, queues with their readers, a
+// vendor struct to publish, and ways to stop the code at a chosen place.
+#pragma once
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <signal.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "copy.hpp"
+#include "places.hpp"
+#include "reader.hpp"
+#include "segment.hpp"
+#include "system.hpp"
+#include "writer.hpp"
+
+extern "C" const char* tk_last_error(void);
+
+namespace fixture {
+
+// ---- a vendor struct ----------------------------------------------------------------------------
+
+class Depth {
+public:
+    explicit Depth(const std::string& id, std::uint32_t layout = 3, const std::string& exchange = "SHFE")
+        : layout_(tk::depth_layout(layout)) {
+        text(0, 9, "20260105");
+        text(tk::depth::kActionDay, 9, "20260105");
+        text(tk::depth::kUpdateTime, 9, "09:30:00");
+        text(tk::depth::kExchangeID, 9, exchange);
+        text(layout_->instrument_id, layout_->instrument_id_size, id);
+    }
+    template <typename T>
+    Depth& put(std::uint32_t offset, T value) {
+        std::memcpy(bytes_ + offset, &value, sizeof value);
+        return *this;
+    }
+    // Up to `size` bytes; a terminator only if there is room.
+    Depth& text(std::uint32_t offset, std::uint32_t size, const std::string& value) {
+        std::memset(bytes_ + offset, 0, size);
+        std::memcpy(bytes_ + offset, value.data(), std::min<std::size_t>(value.size(), size));
+        return *this;
+    }
+    Depth& volume(std::int32_t v) { return put(tk::depth::kVolume, v); }
+    const char* bytes() const { return bytes_; }
+    char* bytes() { return bytes_; }
+    const tk::DepthLayout& layout() const { return *layout_; }
+
+private:
+    alignas(8) char bytes_[1024] = {};
+    const tk::DepthLayout* layout_;
+};
+
+// ---- one log ------------------------------------------------------------------------------------
+
+struct Taken {
+    tk_take info{};
+    std::int32_t rc = 0;
+    std::vector<tk::Record> records;
+    std::uint32_t count() const { return info.count; }
+    std::int32_t state() const { return info.state; }
+};
+
+inline Taken take(tk::Reader& reader, std::uint32_t max = 1024, std::int64_t timeout_ns = 0, bool handed = true,
+                  std::int32_t mode = TK_WAIT_BLOCK) {
+    Taken t;
+    t.records.resize(max);
+    t.info.block = t.records.data();
+    t.info.max = max;
+    t.info.timeout_ns = timeout_ns;
+    t.info.handed = handed;
+    t.info.wait_mode = mode;
+    t.rc = reader.take(&t.info);
+    t.records.resize(t.info.count);
+    return t;
+}
+
+// A queue with its place in a log, and at most one reader of ours.
+struct Bound {
+    tk::Queue queue;
+    tk::Log* log = nullptr;
+    std::unique_ptr<tk::Reader> reader;
+
+    tk::Reader& open() {
+        reader = std::make_unique<tk::Reader>(&queue, log);
+        const std::int32_t rc = reader->open();
+        if (rc != TK_OK) {
+            check::failed(__FILE__, __LINE__, std::string("reader does not open: ") + tk_last_error());
+            throw check::Abandon{};
+        }
+        return *reader;
+    }
+    // As if the reading process had died: its mark stays, nobody is behind it.
+    void forget_reader() {
+        slot().ReaderProcess.store(0);
+        reader.reset();
+    }
+    tk::ReaderSlot& slot() { return log->readers[queue.header->Slot.load()]; }
+    tk::Progress progress() {
+        tk::Progress p;
+        tk::copy_from_shared(&p, &slot().Copies[slot().Which.load() & 1], sizeof p / 8);
+        return p;
+    }
+    ~Bound() {
+        if (reader) reader->close();
+    }
+};
+
+class TestLog {
+public:
+    explicit TestLog(std::uint64_t capacity, std::uint64_t instruments = 16, bool open_writer = true) {
+        path = directory.file("log");
+        ok(tk::create_log(path.c_str(), "test", capacity, instruments, &log), "create_log");
+        if (open_writer) open();
+    }
+    ~TestLog() {
+        if (writer) writer->close();
+    }
+    tk::Writer& open(bool new_epoch = true) {
+        writer = std::make_unique<tk::Writer>(&log);
+        ok(writer->open(new_epoch), "Writer::open");
+        return *writer;
+    }
+    // As if the writing process had died.
+    void forget_writer() {
+        writer.reset();
+        log.header->WriterProcess.store(0);
+    }
+    void tick(const Depth& depth) { writer->publish_tick(depth.layout(), depth.bytes(), {1000, 2000}); }
+    // Volume counts the ticks, so that each can be told from the next.
+    void tick(const std::string& id = "rb2601", const std::string& exchange = "SHFE") {
+        tick(Depth(id, 3, exchange).volume(volume++));
+    }
+    void ticks(std::uint64_t count, const std::string& id = "rb2601") {
+        while (count-- != 0) tick(id);
+    }
+    void event(std::uint32_t code = TK_EV_SUBSCRIBED, const char* text = "") {
+        tk::Event e;
+        e.code = code;
+        e.text = text;
+        e.text_length = static_cast<std::uint32_t>(std::strlen(text));
+        writer->publish_event(e, {1000, 2000});
+    }
+    std::unique_ptr<Bound> make_queue(const std::vector<std::string>& ids = {}, std::int64_t start = TK_START_NOW,
+                                      bool events = false) {
+        std::vector<const char*> pointers;
+        for (const std::string& id : ids) pointers.push_back(id.c_str());
+        auto bound = std::make_unique<Bound>();
+        bound->log = &log;
+        const std::string file = directory.file("queue" + std::to_string(queues++));
+        ok(tk::create_queue(file.c_str(), "queue", pointers.data(), static_cast<std::uint32_t>(ids.size()), start,
+                            events, TK_WAIT_BLOCK, &bound->queue),
+           "create_queue");
+        return bound;
+    }
+    std::unique_ptr<Bound> queue(const std::vector<std::string>& ids = {}, std::int64_t start = TK_START_NOW,
+                                 bool events = false) {
+        auto bound = make_queue(ids, start, events);
+        ok(tk::bind_queue(&bound->queue, &log, path.c_str()), "bind_queue");
+        return bound;
+    }
+    std::uint64_t head() const { return log.header->Head.load(); }
+
+    static void ok(std::int32_t rc, const char* what) {
+        if (rc == TK_OK) return;
+        check::failed(__FILE__, __LINE__, std::string(what) + ": " + tk_last_error());
+        throw check::Abandon{};
+    }
+
+    check::Directory directory;
+    std::string path;
+    tk::Log log;
+    std::unique_ptr<tk::Writer> writer;
+    std::int32_t volume = 0;
+    int queues = 0;
+};
+
+// ---- places to stop at --------------------------------------------------------------------------
+// The linker sends syscall() and clock_gettime() through hooks.cpp (--wrap). A hook belongs to the
+// thread that sets it and is not called from within itself.
+
+struct Hooks {
+    std::function<void()> futex_wait;  // before the call
+    std::function<void()> futex_wake;
+    std::function<void()> clock;       // before the time is read
+};
+Hooks& hooks();
+struct FutexCounts {
+    std::atomic<std::uint64_t> waits{0}, timed_out{0}, wakes{0};
+};
+FutexCounts& futex_counts();
+
+// ---- processes ----------------------------------------------------------------------------------
+
+// Runs body in a child that dies with us; its exit status is 0 if no check failed.
+inline pid_t fork_child(const std::function<void()>& body) {
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+    if (child < 0) throw check::Skip{"fork fails"};
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(4);
+        alarm(100);
+        try {
+            body();
+        } catch (...) {
+            _exit(5);
+        }
+        _exit(check::failures() == 0 ? 0 : 1);
+    }
+    return child;
+}
+
+inline int wait_child(pid_t child) {
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
+inline bool ended_well(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
+// Waits for a condition; a hang fails loudly instead of for ever.
+template <typename F>
+bool eventually(F&& condition, std::int64_t seconds = 60) {
+    const std::int64_t deadline = tk::monotonic_ns() + seconds * 1000000000;
+    while (!condition()) {
+        if (tk::monotonic_ns() > deadline) return false;
+        sched_yield();
+    }
+    return true;
+}
+
+}  // namespace fixture

@@ -1,0 +1,66 @@
+// The wrapped system calls: ld --wrap=syscall --wrap=clock_gettime.
+#include <stdarg.h>
+
+#include "fixture.hpp"
+
+namespace fixture {
+namespace {
+thread_local bool t_inside = false;
+
+void call(const std::function<void()>& hook) {
+    if (t_inside || !hook) return;
+    t_inside = true;
+    hook();
+    t_inside = false;
+}
+}  // namespace
+
+Hooks& hooks() {
+    thread_local Hooks h;
+    return h;
+}
+
+FutexCounts& futex_counts() {
+    static FutexCounts counts;
+    return counts;
+}
+
+}  // namespace fixture
+
+extern "C" {
+
+long __real_syscall(long number, ...);
+int __real_clock_gettime(clockid_t id, timespec* t);
+
+long __wrap_syscall(long number, ...) {
+    va_list list;
+    va_start(list, number);
+    long a[6];
+    for (long& x : a) x = va_arg(list, long);
+    va_end(list);
+    const bool futex = number == SYS_futex;
+    auto& counts = fixture::futex_counts();
+    // The operation is an int: the upper half of its register may hold anything.
+    const int operation = static_cast<int>(a[1]);
+    if (futex && operation == FUTEX_WAIT) {
+        fixture::call(fixture::hooks().futex_wait);
+        counts.waits.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (futex && operation == FUTEX_WAKE) {
+        fixture::call(fixture::hooks().futex_wake);
+        counts.wakes.fetch_add(1, std::memory_order_relaxed);
+    }
+    const long rc = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (futex && operation == FUTEX_WAIT && rc != 0 && errno == ETIMEDOUT) {
+        counts.timed_out.fetch_add(1, std::memory_order_relaxed);
+        errno = ETIMEDOUT;
+    }
+    return rc;
+}
+
+int __wrap_clock_gettime(clockid_t id, timespec* t) {
+    fixture::call(fixture::hooks().clock);
+    return __real_clock_gettime(id, t);
+}
+
+}  // extern "C"

@@ -1,0 +1,98 @@
+#!/bin/sh
+# The shim's own tests: shim/tests/run.sh [plain|asan|tsan|all] [part of a test's name]...
+#
+# Compiles the shim's sources together with the tests (no .so, so that internals can be reached) into
+# $BUILD (build/shim-tests) and runs them: as they are, under AddressSanitizer and UBSan, and under
+# ThreadSanitizer. Before that the memory orders' comments are checked (sync_comments.awk).
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$root"
+build=${BUILD:-build/shim-tests}
+cxx=${CXX:-g++}
+jobs=${JOBS:-2}
+mode=all
+if [ $# -gt 0 ]; then
+    mode=$1
+    shift
+fi
+case $mode in plain | asan | tsan) modes=$mode ;; all) modes="plain asan tsan" ;;
+    *) echo "usage: $0 [plain|asan|tsan|all] [part of a test's name]..." >&2; exit 2 ;;
+esac
+
+flags="-std=c++17 -O1 -g -Wall -Wextra -Werror -pthread -Ishim/include -Ishim/src -Ishim/tests"
+# The tests stop the code at its system calls: hooks.cpp.
+link="-pthread -ldl -Wl,--wrap=syscall -Wl,--wrap=clock_gettime"
+
+flags_of() {
+    case $1 in
+        asan) echo "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" ;;
+        # GCC warns (-Wtsan) that its ThreadSanitizer does not follow atomic_thread_fence. The fences stay:
+        # what they order are relaxed atomic words, which are never reported as races, and the stamps and
+        # Head give the ordering that ThreadSanitizer does see. So the warning is noise here; what it costs
+        # is that a missing fence is not found by this run.
+        tsan) echo "-fsanitize=thread -Wno-tsan" ;;
+    esac
+}
+
+# Not under ThreadSanitizer, by name: it cannot see what another process does, does not follow a fork
+# out of a process that has had threads, and makes single steps endless.
+tsan_skips="--skip process --skip killed --skip instruction --skip takeover"
+# AddressSanitizer: the single-stepped ones only cost time there, their sibling in plain sees the same.
+asan_skips="--skip instruction"
+
+skips_of() {
+    case $1 in tsan) echo "$tsan_skips" ;; asan) echo "$asan_skips" ;; esac
+}
+
+scratch=$(mktemp -d /dev/shm/tickshim-run-XXXXXX 2>/dev/null || mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+TICKSHIM_TEST_DIR=$scratch
+export TICKSHIM_TEST_DIR
+
+echo "== memory orders"
+awk -f shim/tests/sync_comments.awk shim/src/*.hpp shim/src/*.cpp
+
+# make does the parallel part and knows what has changed since the last run.
+compile() {
+    out=$build/$1
+    mkdir -p "$out"
+    {
+        objects=
+        rules=
+        for source in shim/src/*.cpp shim/tests/*.cpp; do
+            object=$out/$(basename "$(dirname "$source")")_$(basename "$source" .cpp).o
+            objects="$objects $object"
+            rules="$rules
+$object: $source shim/tests/run.sh
+	@$cxx $flags $(flags_of "$1") -MMD -MP -c $source -o $object"
+        done
+        programs=$out/shim_tests
+        if [ -f shim/compat/tests/test_ftd.cpp ]; then
+            programs="$programs $out/test_ftd"
+        fi
+        echo "all: $programs"
+        echo "$out/shim_tests: $objects"
+        echo "	@$cxx $(flags_of "$1") $objects $link -o \$@"
+        echo "$out/test_ftd: shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp shim/compat/ftd.hpp"
+        echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp -o \$@"
+        echo "$rules"
+        echo "-include $out/*.d"
+    } > "$out/rules.mk"
+    make -s -j "$jobs" -f "$out/rules.mk" all
+}
+
+status=0
+for m in $modes; do
+    echo "== $m: compile"
+    compile "$m"
+    echo "== $m: run"
+    # shellcheck disable=SC2046
+    "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
+    if [ -x "$build/$m/test_ftd" ] && [ $# -eq 0 ]; then
+        "$build/$m/test_ftd" || status=1
+    fi
+done
+if [ "$status" -eq 0 ]; then echo "== all passed"; else echo "== FAILED"; fi
+exit "$status"
