@@ -37,8 +37,10 @@ def check_fronts(md_server: str | bytes | Sequence[str | bytes]) -> list[str]:
     """One address, several separated by commas, or a list of them."""
     if isinstance(md_server, (str, bytes)):
         items: list[str] = [part for part in _text(md_server, "md_server").split(",") if part.strip()]
-    else:
+    elif isinstance(md_server, Sequence):
         items = [_text(item, "md_server") for item in md_server]
+    else:
+        raise ConfigError(f"md_server must be a front address or a list of them, not {type(md_server).__name__}")
     if not items:
         raise ConfigError("md_server is empty: give the front's address, such as tcp://127.0.0.1:41213")
     return [check_front(item) for item in items]
