@@ -24,7 +24,9 @@ CHECKED = [name for name in VENDOR_FIELDS if name not in ("ExchangeInstID", "Ban
 
 
 def engine_on(address: str, library: str, ids: Sequence[str], queues: Sequence[Any], **options: Any) -> TickEngine:
-    return TickEngine(address, "9999", "investor", "pass-word-1", "app", "auth-code-1", ids, queues, library=library, **options)
+    return TickEngine(
+        address, "9999", "investor", "pass-word-1", "app", "auth-code-1", ids, queues, library=library, **options
+    )
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:

@@ -11,7 +11,7 @@ import ctypes as ct
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ._errors import ShimError, from_status
 
@@ -266,7 +266,7 @@ class _Lib:
             function.argtypes = argtypes
             if restype == "status":
                 function.restype = ct.c_int32
-                function.errcheck = checked(name)
+                function.errcheck = cast("Any", checked(name))
             else:
                 function.restype = restype
             setattr(self, name.removeprefix("tk_"), function)

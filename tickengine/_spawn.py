@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-from multiprocessing import context, resource_tracker, spawn, util
-from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
+from multiprocessing import context, reduction, resource_tracker, spawn, util
+from multiprocessing.context import set_spawning_popen
 from multiprocessing.popen_spawn_posix import Popen as _SpawnPopen
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 class _Popen(_SpawnPopen):
     # As the base class's, but for the two entries taken out of the preparation data.
     def _launch(self, process_obj: BaseProcess) -> None:
-        tracker_fd = resource_tracker.getfd()  # type: ignore[attr-defined]
+        tracker_fd = resource_tracker.getfd()
         self._fds: list[int]
         self._fds.append(tracker_fd)
         data = spawn.get_preparation_data(process_obj.name)
@@ -37,7 +37,8 @@ class _Popen(_SpawnPopen):
         try:
             command = spawn.get_command_line(tracker_fd=tracker_fd, pipe_handle=child_r)
             self._fds.extend([child_r, child_w])
-            self.pid = util.spawnv_passfds(spawn.get_executable(), command, self._fds)  # type: ignore[attr-defined]
+            # typeshed says bytes; the function takes what os.fsencode takes
+            self.pid = util.spawnv_passfds(spawn.get_executable(), command, self._fds)  # type: ignore[arg-type]
             self.sentinel = parent_r
             with open(parent_w, "wb", closefd=False) as f:
                 f.write(buffer.getbuffer())

@@ -27,7 +27,8 @@ def _vendor(args: argparse.Namespace) -> int:
         mark = "*" if not v.error and not usable else " "
         usable += not v.error
         print(f"{mark} {path}\n    found by: {source}")
-        print(f"    refused: {v.error}" if v.error else f"    version {v.version}, generation {v.generation}, layout L{v.layout}")
+        what = f"version {v.version}, generation {v.generation}, layout L{v.layout}"
+        print(f"    refused: {v.error}" if v.error else f"    {what}")
     print("\n* would be used" if usable else "\nnone of these can be used")
     return 0 if usable else 1
 
@@ -41,16 +42,21 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
+_Add = Callable[[argparse.ArgumentParser], None]
+_Run = Callable[[argparse.Namespace], int]
+
+COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "demo": ("a live feed on this machine: front, engine and two workers", demo.add_arguments, demo.run),
-    "front": ("a CTP market-data front on this machine, for testing at any hour", front_cli.add_arguments, front_cli.run),
+    "front": ("a CTP market-data front on this machine, for tests at any hour", front_cli.add_arguments, front_cli.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tickengine", description="Multiprocessing tick-to-queue engine for CTP market data.")
+    parser = argparse.ArgumentParser(
+        prog="tickengine", description="Multiprocessing tick-to-queue engine for CTP market data."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (words, add_arguments, _) in COMMANDS.items():
         add_arguments(commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + "."))

@@ -24,7 +24,10 @@ from .engine import TickEngine
 from .front import FrontProcess, MarketSpec
 from .queue import TickQueue
 
-INSTRUMENTS = ("rb2601", "hc2601", "au2602", "ag2602", "sc2601", "m2605", "i2601", "SR601", "TA601", "IF2512", "IC2512", "T2603")
+INSTRUMENTS = (
+    *("rb2601", "hc2601", "au2602", "ag2602", "sc2601", "m2605"),
+    *("i2601", "SR601", "TA601", "IF2512", "IC2512", "T2603"),
+)
 _REPORT_S = 0.5
 _SAMPLES = 4096
 
@@ -121,9 +124,8 @@ class _Screen:
         ]
         for r in reports.values():
             prices = "  ".join(f"{name} {price:g}" for name, price in list(r.last.items())[:3])
-            lines.append(
-                f"{r.name:<22}{r.pid:>8}{r.rate:>10.1f}{r.ticks:>10,}{r.lost:>6}{_us(r.p50_us):>9}{_us(r.p99_us):>9}  {prices}"
-            )
+            ages = f"{_us(r.p50_us):>9}{_us(r.p99_us):>9}"
+            lines.append(f"{r.name:<22}{r.pid:>8}{r.rate:>10.1f}{r.ticks:>10,}{r.lost:>6}{ages}  {prices}")
         if self._terminal and self._drawn:
             sys.stdout.write(f"\x1b[{self._drawn}A")
         end = "\x1b[K\n" if self._terminal else "\n"
@@ -139,7 +141,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"front:          {front.address} (this machine, invented market)")
         with TickQueue() as everything, TickQueue(["rb2601", "IF2512"]) as two:
             engine = TickEngine(
-                front.address, "9999", "demo", "", "tickengine", "", INSTRUMENTS, md_queue_list=[everything, two], library=path
+                front.address,
+                "9999",
+                "demo",
+                "",
+                "tickengine",
+                "",
+                INSTRUMENTS,
+                md_queue_list=[everything, two],
+                library=path,
             )
             return _watch(engine, {"all instruments": everything, "rb2601, IF2512": two}, args.seconds)
 
@@ -176,7 +186,10 @@ def _watch(engine: TickEngine, queues: dict[str, TickQueue], seconds: float) -> 
             process.join(5.0)
         screen.show(engine.status(), reports)
         written = engine.status()["ticks"]
-    print(f"\nstopped. {written:,} ticks written; " + "; ".join(f"{r.name}: {r.ticks:,} received, {r.lost} lost" for r in reports.values()))
+    print(
+        f"\nstopped. {written:,} ticks written; "
+        + "; ".join(f"{r.name}: {r.ticks:,} received, {r.lost} lost" for r in reports.values())
+    )
     return 0 if all(r.ended for r in reports.values()) and written else 1
 
 

@@ -390,7 +390,8 @@ class TickEngine:
             if self._ended.wait(0.02):
                 raise EngineError(self._failure or "the engine has stopped")
             if time.monotonic() > deadline:
-                why = status.get("front_error") or f"state {status['state']}, {status.get('unacknowledged')} unacknowledged"
+                state = f"state {status['state']}, {status.get('unacknowledged')} unacknowledged"
+                why = status.get("front_error") or state
                 raise EngineError(f"not live within {timeout:g} s: {why}")
 
     def subscribe(self, instrument_ids: Iterable[str | bytes]) -> None:

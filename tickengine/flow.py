@@ -38,9 +38,7 @@ class FlowDirectory:
             except OSError as error:
                 raise ConfigError(f"flow directory {page_dir!r} cannot be made: {error.strerror}") from None
         try:
-            self._fd = os.open(
-                self.path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
+            self._fd = os.open(self.path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise ConfigError(f"flow directory {self.path!r} cannot be written: {error.strerror}") from None
         try:

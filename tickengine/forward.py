@@ -72,7 +72,7 @@ class FifoForwarder:
             raise ConfigError("the faster_fifo module cannot be found")
         put = getattr(ct.CDLL(spec.origin), _QUEUE_PUT, None)
         if put is None:
-            raise ConfigError(f"{spec.origin!r} does not export queue_put; install a faster-fifo of version 1.4 or later")
+            raise ConfigError(f"{spec.origin!r} does not export queue_put; install faster-fifo 1.4.7 or later")
         self.place, self.fifo, self._log = place, fifo, log  # what the thread uses must outlive it
         self._handle = new_handle()
         lib().forwarder_start(

@@ -392,7 +392,8 @@ class MdApi(metaclass=_Starter):
 
     def GetApiVersion(self) -> str:
         """The vendor library's version text."""
-        return self._running_session().api_version
+        version: str = self._running_session().api_version
+        return version
 
     def status(self) -> dict[str, Any]:
         """As `TickEngine.status`."""
@@ -407,9 +408,7 @@ class MdApi(metaclass=_Starter):
         return self._log
 
 
-_SIGNATURE = inspect.Signature(
-    [p for p in inspect.signature(MdApi.__init__).parameters.values() if p.name != "self"]
-)
+_SIGNATURE = inspect.Signature([p for p in inspect.signature(MdApi.__init__).parameters.values() if p.name != "self"])
 
 
 def finish_log(log: TickLog, queues: Iterable[TickQueue]) -> None:
@@ -471,5 +470,3 @@ def _release_at_exit() -> None:
 
 
 atexit.register(_release_at_exit)
-
-

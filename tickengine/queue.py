@@ -81,6 +81,8 @@ class TickQueue:
         name: by which another process can take the queue up; default is a random one.
     """
 
+    _owner_pid: int | None  # the process that made it, None where it was attached
+
     def __init__(
         self,
         instruments: Iterable[str | bytes] | None = None,
@@ -156,7 +158,7 @@ class TickQueue:
     def _setup(self, handle: ct.c_void_p, path: bytes) -> None:
         self._mapped = handle
         self._path = path
-        self._owner_pid: int | None = None
+        self._owner_pid = None
         self._unmap = _segments.at_collection(self, lib().queue_close, handle)
         info = QueueInfo()
         lib().queue_info_get(handle, ct.byref(info))
@@ -264,8 +266,9 @@ class TickQueue:
 
     # ---- taking --------------------------------------------------------------------------------
 
-    def _fetch(self, out: int | None, block_address: int | None, limit: int, handed: bool, wait: bool,
-               deadline: float | None) -> int:
+    def _fetch(
+        self, out: int | None, block_address: int | None, limit: int, handed: bool, wait: bool, deadline: float | None
+    ) -> int:
         """One batch through the shim. Raises `Empty` when the time is over, `Closed` at the end."""
         if self._closed:
             raise Closed(f"queue {self.name!r} is closed")
@@ -293,7 +296,7 @@ class TickQueue:
             self._drop_reader()
             raise _Rebound
         if orphaned:
-            raise Closed(f"the engine that fed queue {self.name!r} died together with its parent; all it wrote has been read")
+            raise Closed(f"the engine that fed queue {self.name!r} died with its parent; all it wrote has been read")
         raise Closed(f"the engine that fed queue {self.name!r} has stopped and everything has been read")
 
     def _drop_reader(self) -> None:
@@ -371,17 +374,18 @@ class TickQueue:
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._next < self._count:  # left over from get()
             stop = min(self._count, self._next + limit)
-            records = np.frombuffer(b"".join(map(bytes, self._ticks[self._next : stop])), TICK_DTYPE).copy()
+            raw = b"".join(map(bytes, self._ticks[self._next : stop]))
             self._next = stop
             self._handed[0] = stop
-            return records
-        records = np.empty(limit, TICK_DTYPE)
+            return np.array(np.frombuffer(raw, TICK_DTYPE))
+        records: npt.NDArray[np.void] = np.empty(limit, TICK_DTYPE)
         try:
             count = self._fetch(None, records.ctypes.data, limit, True, block, deadline)
         except _Rebound:
             return self.get_many(max_ticks, block, None if deadline is None else deadline - time.monotonic())
-        # A small answer should not keep a large buffer alive.
-        return records[:count] if count * 4 >= limit else np.frombuffer(records.data[:count].tobytes(), TICK_DTYPE).copy()
+        if count * 4 < limit:  # a small answer should not keep a large buffer alive
+            return np.array(np.frombuffer(records.data[:count].tobytes(), TICK_DTYPE))
+        return np.asarray(records[:count])
 
     def __iter__(self) -> Iterator[Tick]:
         """Ticks until the engine has stopped and the queue is drained."""
@@ -547,4 +551,4 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 
-assert RECORD_SIZE == TICK_DTYPE.itemsize
+assert TICK_DTYPE.itemsize == RECORD_SIZE

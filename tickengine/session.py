@@ -7,9 +7,9 @@ lock the account.
 
 ::
 
-    connecting ──connected──▶ connected ──login──▶ logged_in ──all acknowledged──▶ live ⇄ stale
-        ▲                         │ refused: pause, again │                            │
-        └────────── disconnected ─┴───────────────────────┴────────────────────────────┘
+    connecting ──connected──▶ connected ──login──▶ logged_in ──all answered──▶ live ⇄ stale
+        ▲                         │ refused: pause, again │                        │
+        └────────── disconnected ─┴───────────────────────┴────────────────────────┘
                                   └──▶ failed (refused for good)            stopped
 """
 
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ctypes as ct
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -25,26 +24,34 @@ from typing import Any, Protocol
 
 from . import _shim, probe_front
 from ._shim import Callback_, lib, new_handle
+from .callbacks import call_of
 from .config import Settings
 from .log import TickLog
+from .subscriptions import Subscriptions
+from .vendor_api import NOT_CONNECTED, VendorApi
 from .words import EVENT_CODES, decode, disconnect_reason, error_words
 
 logger = logging.getLogger("tickengine")
 
 LOGIN_DEADLINE_S = 10.0
-RELEASE_LIMIT_S = 5.0
 ACK_DEADLINE_S = 10.0
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 UNKNOWN_REFUSALS = 5  # of a kind we do not know: then give up rather than risk the account
 PROBE_AFTER_S = 3.0
+PROBE_AGAIN_S = 15.0
 SUBSCRIBE_BATCH = 500
+_STEP_S = 1.0
+_EVENT_TEXT = 340
 
 # Login refusals that pass by themselves: wait and try again.
 PASSING = frozenset({1, 7, 8, 60})
 # Refusals that do not change by trying again; trying blindly gets the account locked (75).
-FINAL = frozenset({3, 4, 9, 11, 12, 13, 19, 48, 49, 63, 64, 75, 131, 132, 140, 143, 144, 2001, 2012, 4040, 4042, 4043, 4060})
+FINAL = frozenset({3, 4, 9, 11, 12, 13, 19, 48, 49, 63, 64, 75, 131, 132, 140, 143, 144})
+FINAL |= {2001, 2012, 4040, 4042, 4043, 4060}
 # "You are logged in already."
 ALREADY = frozenset({5, 6023})
+
+LOGGED_IN_STATES = ("logged_in", "live", "stale")
 
 
 class Listener(Protocol):
@@ -64,15 +71,6 @@ class Session:
         self, settings: Settings, library: str, flow_path: str, log: TickLog, listener: Listener | None = None
     ) -> None:
         self.settings = settings
-        self._log = log
-        self._listener = listener
-        self._lock = threading.RLock()
-        self._writer = new_handle()
-        self._md: ct.c_void_p | None = None
-        self.changed = threading.Condition(self._lock)
-        self._request_id = 0
-        self._descriptors = _protected_descriptors()
-
         self.state = "connecting"
         self.failure = ""
         self.trading_day = ""
@@ -80,185 +78,143 @@ class Session:
         self.disconnects = 0
         self.last_disconnect_reason = 0
         self.front_error = ""
-        self._asked: dict[bytes, None] = dict.fromkeys(settings.instruments)  # everything subscribed so far
-        self._pending: dict[bytes, None] = {}  # sent on this connection, not answered yet
-        self._acknowledged: set[bytes] = set()
-        self._refused: dict[bytes, int] = {}
+        self._log = log
+        self._listener = listener
+        self._lock = threading.RLock()
+        self._book = Subscriptions(settings.instruments)
+        self._request_id = 0
         self._live_announced = False
         self._timers: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
-        self._status_written = ""
+        self._status_written: dict[str, Any] = {}
         self._last_ticks = (0, time.monotonic())
-        self._last_refresh = 0.0
+        self._last_second = 0.0
         self._stopping = False
-
-        shim = lib()
-        shim.writer_open(log.handle, True, ct.byref(self._writer))
+        self._writer = new_handle()
+        lib().writer_open(log.handle, True, ct.byref(self._writer))
         try:
-            md = new_handle()
-            shim.md_create(
-                os.fsencode(library),
-                settings.vendor_version.encode(),
-                os.fsencode(flow_path),
-                settings.using_udp,
-                settings.multicast,
-                settings.production,
-                self._writer,
-                ct.byref(md),
-            )
-            self._md = md
-            info = _shim.VendorInfo()
-            shim.md_info(md, ct.byref(info))
-            self.api_version = info.version.decode("ascii", "replace").strip()
-            for front in settings.fronts:
-                shim.md_register_front(md, front.encode())
+            self._api: VendorApi | None = VendorApi(settings, library, flow_path, self._writer)
         except BaseException:
-            self.release()
+            lib().writer_close(self._writer)
             raise
-        self._flow_path = flow_path
+        self.api_version = self._api.version
 
     # ---- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Connect. Returns at once; callbacks are taken by `step`."""
         with self._lock:
-            self.event("engine_started")
-            self._timers["probe"] = time.monotonic() + PROBE_AFTER_S
-            lib().md_init(self._md)
+            assert self._api is not None
+            self._event("engine_started")
+            self._set_timer("probe", PROBE_AFTER_S)
+            self._api.init()
             self._write_status()
 
     def stop(self) -> None:
         """Make `run` return soon. Never blocks."""
         self._stopping = True
         with self._lock:
-            if self._md is not None:
-                lib().md_wake(self._md)
+            if self._api is not None:
+                self._api.wake()
 
     def release(self) -> None:
-        """Give the vendor's api back, in the vendor's order, once. Blocks for some milliseconds."""
-        with self._lock:
-            md, self._md = self._md, None
-            writer, self._writer = self._writer, new_handle()
-        # Outside the lock: the vendor waits here for a callback in progress.
-        if md is not None:
-            self._release_vendor(md)
-        if writer:
-            if self.state not in ("failed",):
-                self._set_state("stopped")
-            self._write_event(writer, EVENT_CODES["engine_stopped"], 0, 0, 0, "")
-            self._write_status()
-            lib().writer_close(writer)
+        """Give the vendor's api back, in the vendor's order, once. Blocks for some milliseconds.
 
-    def _release_vendor(self, md: ct.c_void_p) -> None:
-        """On a thread that is left behind if the vendor library never returns: it has been seen to."""
-        thread = threading.Thread(target=lib().md_release, args=(md,), name="tickengine-release", daemon=True)
-        thread.start()
-        thread.join(RELEASE_LIMIT_S)
-        if thread.is_alive():
-            logger.error("the vendor library's Release has not returned for %g s; its threads are left behind", RELEASE_LIMIT_S)
-        else:
-            lib().md_free(md)
+        No thread may be in `step`.
+        """
+        with self._lock:
+            api, self._api = self._api, None
+        if api is None:
+            return
+        api.release()  # outside the lock: the vendor waits here for a callback in progress
+        with self._lock:
+            if self.state != "failed":
+                self.state = "stopped"
+            self._event("engine_stopped")
+            self._write_status()
+            lib().writer_close(self._writer)
 
     def run(self) -> None:
         """Take callbacks and keep deadlines until `stop` or a failure that is final."""
         while not self._stopping and self.state != "failed":
-            self.step(1.0)
+            self.step(_STEP_S)
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
-        callback = Callback_()
         with self._lock:
-            md = self._md
-            if md is None:
-                return
+            api = self._api
             now = time.monotonic()
             due = min(self._timers.values(), default=now + timeout)
-            wait = max(0.0, min(timeout, due - now))
-        if lib().md_next(md, int(wait * 1e9), ct.byref(callback)):
-            self._handle(callback)
-        self._due()
+        if api is None:
+            return
+        callback = api.next_callback(max(0.0, min(timeout, due - now)))
+        if callback is not None:
+            _HANDLERS.get(callback.kind, Session._tell)(self, callback)
+        self._do_what_is_due()
 
-    # ---- callbacks -----------------------------------------------------------------------------
-
-    def _handle(self, c: Callback_) -> None:
-        handler = _HANDLERS[c.kind]
-        handler(self, c)
-
-    def _tell(self, name: str, *args: Any) -> None:
+    def _tell(self, c: Callback_) -> None:
         if self._listener is not None:
-            self._listener.dispatch(name, *args)
+            name, arguments = call_of(c)
+            self._listener.dispatch(name, *arguments)
 
-    def _on_connected(self, _c: Callback_) -> None:
+    # ---- connection and login ------------------------------------------------------------------
+
+    def _on_connected(self, c: Callback_) -> None:
         with self._lock:
+            assert self._api is not None
             self._forget_connection()
             self.front_error = ""
             self._timers.pop("probe", None)
             self._set_state("connected")
-            self._close_on_exec()
+            self._api.close_on_exec()
+            requests = self._request_id
         logger.info("front connected")
-        before = self._request_id
-        self._tell("OnFrontConnected")
+        self._tell(c)
         with self._lock:
-            # A listener that logs in by itself has done it; otherwise it is done here.
-            if self._request_id == before and self.state == "connected":
-                waited = self._timers.get("login", 0.0)
-                if waited <= time.monotonic():
-                    self._login()
+            # A listener that logs in by itself has done so by now. A pause after a refusal holds over
+            # a reconnect: its timer will log in.
+            if self._request_id == requests and self.state == "connected" and "login" not in self._timers:
+                self._login()
 
     def _on_disconnected(self, c: Callback_) -> None:
         with self._lock:
             self.disconnects += 1
             self.last_disconnect_reason = c.reason
             self._forget_connection()
-            self._timers["probe"] = time.monotonic() + PROBE_AFTER_S
+            self._set_timer("probe", PROBE_AFTER_S)
             self._set_state("connecting")
         logger.warning("front disconnected: %s; the vendor library reconnects", disconnect_reason(c.reason))
-        self._tell("OnFrontDisconnected", c.reason)
+        self._tell(c)
 
     def _forget_connection(self) -> None:
-        self._pending.clear()
-        self._acknowledged.clear()
-        self._refused.clear()
+        self._book.forget_connection()
         self._live_announced = False
         for name in ("login_answer", "acks", "refused"):
             self._timers.pop(name, None)
-        self._attempts.pop("acks", None)
-        self._attempts.pop("refused", None)
-
-    def _on_heartbeat_warning(self, c: Callback_) -> None:
-        self._tell("OnHeartBeatWarning", c.reason)
+            self._attempts.pop(name, None)
 
     def _login(self) -> None:
-        """Send the login request with the settings' credentials."""
         s = self.settings
-        self._send_login(s.broker_id, s.investor_id, s.password)
+        self.login(s.broker_id, s.investor_id, s.password)
 
-    def _send_login(self, broker_id: str, investor_id: str, password: str) -> int:
+    def login(self, broker_id: str, investor_id: str, password: str) -> int:
+        """Send a login request; its answer has a deadline. Returns the vendor's code."""
         with self._lock:
-            if self._md is None:
-                return -1
+            if self._api is None:
+                return NOT_CONNECTED
             self._request_id += 1
-            rc = ct.c_int32()
-            # The product info travels as given; md fronts check neither it nor an app id.
-            lib().md_login(
-                self._md, broker_id.encode(), investor_id.encode(), password.encode(), b"", self._request_id, ct.byref(rc)
-            )
+            rc = self._api.login(broker_id, investor_id, password, self._request_id)
             self._timers.pop("login", None)
-            if rc.value == 0:
-                self._timers["login_answer"] = time.monotonic() + LOGIN_DEADLINE_S
+            if rc == 0:
+                self._set_timer("login_answer", LOGIN_DEADLINE_S)
             else:
-                self._timers["login"] = time.monotonic() + _pause(self._attempt("login_send"))
-            return rc.value
-
-    def _attempt(self, name: str) -> int:
-        count = self._attempts.get(name, 0)
-        self._attempts[name] = count + 1
-        return count
+                self._set_timer("login", _pause(self._attempt("login_send")))
+            return rc
 
     def _on_login(self, c: Callback_) -> None:
         accepted = c.error_id == 0 or c.error_id in ALREADY
         with self._lock:
-            if self.state in ("connecting", "failed"):
+            if self.state != "connected" and self.state not in LOGGED_IN_STATES:
                 return  # an answer from before the last cut
             self._timers.pop("login_answer", None)
             if accepted:
@@ -268,178 +224,122 @@ class Session:
                     self._attempts.pop(name, None)
                 self._set_state("logged_in")
                 logger.info("logged in, trading day %s", self.trading_day or "not given")
-        self._tell("OnRspUserLogin", _login_dict(c), _info_dict(c), c.request_id, bool(c.is_last))
-        if not accepted:
-            self._login_refused(c.error_id, decode(c.error_msg))
-            return
-        with self._lock:  # what the listener has subscribed meanwhile is not asked for twice
-            if self.state == "logged_in":
+        self._tell(c)
+        with self._lock:
+            if not accepted:
+                self._login_refused(c.error_id, decode(c.error_msg))
+            elif self.state == "logged_in":  # what the listener has subscribed meanwhile is not asked for twice
                 self._subscribe_missing()
 
     def _login_refused(self, error_id: int, message: str) -> None:
         words = error_words(error_id, message)
-        with self._lock:
-            if error_id in FINAL:
-                self._give_up(error_id, f"login refused: {words}; not tried again so that the account is not locked")
-                return
-            if error_id not in PASSING and self._attempt("login_unknown") + 1 >= UNKNOWN_REFUSALS:
-                self._give_up(error_id, f"login refused {UNKNOWN_REFUSALS} times: {words}")
-                return
+        if error_id in FINAL:
+            self._give_up(error_id, f"login refused: {words}; not tried again so that the account is not locked")
+        elif error_id not in PASSING and self._attempt("login_unknown") + 1 >= UNKNOWN_REFUSALS:
+            self._give_up(error_id, f"login refused {UNKNOWN_REFUSALS} times: {words}")
+        else:
             pause = _pause(self._attempt("login"))
-            self._timers["login"] = time.monotonic() + pause
+            self._set_timer("login", pause)
             logger.warning("login refused: %s; next try in %g s", words, pause)
-            self._write_status()
 
     def _give_up(self, error_id: int, why: str) -> None:
         self.failure = why
-        self._write_event(self._writer, EVENT_CODES["gave_up"], 0, error_id, 0, why)
+        self._event("gave_up", error_id=error_id, text=why)
         logger.error("%s", why)
         self._set_state("failed")
 
     # ---- subscriptions -------------------------------------------------------------------------
 
-    def _subscribe_missing(self) -> None:
-        """Ask for everything that has been asked for so far and not on this connection."""
-        missing = [i for i in self._asked if i not in self._pending and i not in self._acknowledged and i not in self._refused]
-        self._send_subscribe(missing)
-        self._check_live()
-
-    def _send_subscribe(self, ids: list[bytes]) -> int:
-        for start in range(0, len(ids), SUBSCRIBE_BATCH):
-            batch = ids[start : start + SUBSCRIBE_BATCH]
-            rc = self._call_subscribe(_shim.SUBSCRIBE, batch)
-            if rc != 0:
-                self._timers["acks"] = time.monotonic() + _pause(self._attempt("acks"))
-                return rc
-            self._pending.update(dict.fromkeys(batch))
-            self._timers["acks"] = time.monotonic() + ACK_DEADLINE_S
-        return 0
-
-    def _call_subscribe(self, what: int, ids: list[bytes]) -> int:
-        if self._md is None:
-            return -1
-        rc = ct.c_int32()
-        lib().md_subscribe(self._md, what, _shim.id_array(ids), len(ids), ct.byref(rc))
-        return rc.value
-
     def subscribe(self, ids: Iterable[bytes]) -> int:
         """Ask for more instruments, now and after every reconnect. Returns the vendor's code.
 
-        Before the login they are only remembered (0).
+        Without a login they are only remembered (0).
         """
         with self._lock:
-            new = [i for i in ids if i not in self._asked]
-            self._asked.update(dict.fromkeys(new))
-            if self.state not in ("logged_in", "live", "stale"):
+            self._book.add(ids)
+            if self.state not in LOGGED_IN_STATES:
                 self._write_status()
                 return 0
-            self._live_announced = False
-            self._set_state("logged_in")
-            rc = self._send_subscribe([i for i in new if i not in self._pending and i not in self._acknowledged])
-            self._check_live()
-            return rc
+            if self._book.missing():
+                self._live_announced = False
+                self._set_state("logged_in")
+            return self._subscribe_missing()
 
     def unsubscribe(self, ids: Iterable[bytes]) -> int:
         """Stop receiving instruments, and forget them. Returns the vendor's code."""
         with self._lock:
-            known = [i for i in ids if i in self._asked]
-            for i in known:
-                for place in (self._asked, self._pending, self._refused):
-                    place.pop(i, None)  # type: ignore[attr-defined]
-                self._acknowledged.discard(i)
-            if not known or self.state not in ("logged_in", "live", "stale"):
-                self._write_status()
-                return 0
-            rc = self._call_subscribe(_shim.UNSUBSCRIBE, known)
-            self._check_live()
+            known = self._book.remove(ids)
+            rc = 0
+            if known and self.state in LOGGED_IN_STATES:
+                rc = self._subscription(_shim.UNSUBSCRIBE, known)
+                self._check_live()
             self._write_status()
             return rc
 
     def subscribe_quote(self, ids: list[bytes], on: bool) -> int:
-        """Requests for quotes (for-quote), on this connection only."""
+        """Requests for quotes, on this connection only. Returns the vendor's code."""
         with self._lock:
-            return self._call_subscribe(_shim.SUBSCRIBE_QUOTE if on else _shim.UNSUBSCRIBE_QUOTE, ids)
+            return self._subscription(_shim.SUBSCRIBE_QUOTE if on else _shim.UNSUBSCRIBE_QUOTE, ids)
+
+    def _subscription(self, what: int, ids: list[bytes]) -> int:
+        return NOT_CONNECTED if self._api is None else self._api.subscription(what, ids)
+
+    def _subscribe_missing(self) -> int:
+        """Ask for everything asked for so far and not on this connection, in batches."""
+        missing = self._book.missing()
+        for start in range(0, len(missing), SUBSCRIBE_BATCH):
+            batch = missing[start : start + SUBSCRIBE_BATCH]
+            rc = self._subscription(_shim.SUBSCRIBE, batch)
+            if rc != 0:
+                self._set_timer("acks", _pause(self._attempt("acks")))
+                return rc
+            self._book.sent(batch)
+            self._set_timer("acks", ACK_DEADLINE_S + self._attempts.get("acks", 0))
+        self._check_live()
+        return 0
 
     def _on_subscribed(self, c: Callback_) -> None:
         instrument = bytes(c.instrument_id)
         with self._lock:
-            if c.has_data:
-                self._pending.pop(instrument, None)
-                if c.error_id == 0:
-                    if instrument in self._asked:
-                        self._acknowledged.add(instrument)
-                    self._refused.pop(instrument, None)
-                elif instrument in self._asked:
-                    self._acknowledged.discard(instrument)
-                    self._refused[instrument] = c.error_id
-                    self._timers.setdefault("refused", time.monotonic() + _pause(2 + self._attempts.get("refused", 0)))
-                    logger.warning(
-                        "subscription of %s refused: %s", decode(instrument), error_words(c.error_id, decode(c.error_msg))
-                    )
+            if c.has_data and self._book.answered(instrument, c.error_id) and c.error_id != 0:
+                if "refused" not in self._timers:
+                    self._set_timer("refused", _pause(2 + self._attempts.get("refused", 0)))
+                words = error_words(c.error_id, decode(c.error_msg))
+                logger.warning("subscription of %s refused: %s", decode(instrument), words)
             self._check_live()
-        data = {"InstrumentID": instrument} if c.has_data else None
-        self._tell("OnRspSubMarketData", data, _info_dict(c), c.request_id, bool(c.is_last))
+        self._tell(c)
 
     def _check_live(self) -> None:
         """Everything asked for has been answered: say so once."""
-        if self._pending or self.state not in ("logged_in", "live", "stale"):
-            return
-        if len(self._acknowledged) + len(self._refused) < len(self._asked):
+        if self.state not in LOGGED_IN_STATES or not self._book.complete:
             return
         self._timers.pop("acks", None)
         self._attempts.pop("acks", None)
+        acknowledged, refused = len(self._book.acknowledged), len(self._book.refused)
         if not self._live_announced:
             self._live_announced = True
-            self._write_event(self._writer, EVENT_CODES["subscribed"], 0, 0, len(self._acknowledged), "")
-            logger.info("subscribed: %d acknowledged, %d refused", len(self._acknowledged), len(self._refused))
+            self._event("subscribed", value=acknowledged)
+            logger.info("subscribed: %d acknowledged, %d refused", acknowledged, refused)
         self._last_ticks = (self._last_ticks[0], time.monotonic())
         self._set_state("live")
 
-    def _on_unsubscribed(self, c: Callback_) -> None:
-        data = {"InstrumentID": bytes(c.instrument_id)} if c.has_data else None
-        self._tell("OnRspUnSubMarketData", data, _info_dict(c), c.request_id, bool(c.is_last))
-
-    def _on_sub_quote(self, c: Callback_) -> None:
-        data = {"InstrumentID": bytes(c.instrument_id)} if c.has_data else None
-        name = "OnRspSubForQuoteRsp" if c.kind == _shim.CB_SUB_FOR_QUOTE else "OnRspUnSubForQuoteRsp"
-        self._tell(name, data, _info_dict(c), c.request_id, bool(c.is_last))
-
-    def _on_for_quote(self, c: Callback_) -> None:
-        names = ("TradingDay", "InstrumentID", "ForQuoteSysID", "ForQuoteTime", "ActionDay", "ExchangeID")
-        fields = (c.trading_day, c.instrument_id, c.for_quote_sys_id, c.for_quote_time, c.action_day, c.exchange_id)
-        self._tell("OnRtnForQuoteRsp", dict(zip(names, map(bytes, fields))) if c.has_data else None)
-
-    def _on_multicast(self, c: Callback_) -> None:
-        data = {
-            "TopicID": c.topic_id,
-            "InstrumentID": bytes(c.instrument_id),
-            "InstrumentNo": c.instrument_no,
-            "CodePrice": c.code_price,
-            "VolumeMultiple": c.volume_multiple,
-            "PriceTick": c.price_tick,
-        }
-        self._tell(
-            "OnRspQryMulticastInstrument", data if c.has_data else None, _info_dict(c), c.request_id, bool(c.is_last)
-        )
-
-    def _on_logout(self, c: Callback_) -> None:
-        data = {"BrokerID": bytes(c.broker_id), "UserID": bytes(c.user_id)} if c.has_data else None
-        self._tell("OnRspUserLogout", data, _info_dict(c), c.request_id, bool(c.is_last))
-
-    def _on_error(self, c: Callback_) -> None:
-        logger.warning("error from the front: %s", error_words(c.error_id, decode(c.error_msg)))
-        self._tell("OnRspError", _info_dict(c), c.request_id, bool(c.is_last))
-
     # ---- deadlines -----------------------------------------------------------------------------
 
-    def _due(self) -> None:
-        """Do what has come due."""
+    def _set_timer(self, name: str, seconds: float) -> None:
+        self._timers[name] = time.monotonic() + seconds
+
+    def _attempt(self, name: str) -> int:
+        count = self._attempts.get(name, 0)
+        self._attempts[name] = count + 1
+        return count
+
+    def _do_what_is_due(self) -> None:
         now = time.monotonic()
         with self._lock:
-            if self._md is None:
+            if self._api is None:
                 return
-            if now - self._last_refresh >= 1.0:
-                self._last_refresh = now
+            if now - self._last_second >= 1.0:
+                self._last_second = now
                 lib().clock_refresh()
                 self._watch_silence(now)
             for name in [n for n, when in self._timers.items() if when <= now]:
@@ -451,48 +351,42 @@ class Session:
             self._login()
 
     def _login_overdue(self) -> None:
-        if self.state != "connected":
-            return
-        pause = _pause(self._attempt("login"))
-        logger.warning("login not answered within %g s; next try in %g s", LOGIN_DEADLINE_S, pause)
-        self._write_event(self._writer, EVENT_CODES["login_overdue"], 0, 0, 0, "")
-        self._timers["login"] = time.monotonic() + pause
+        if self.state == "connected":
+            pause = _pause(self._attempt("login"))
+            logger.warning("login not answered within %g s; next try in %g s", LOGIN_DEADLINE_S, pause)
+            self._event("login_overdue")
+            self._set_timer("login", pause)
 
     def _acks_overdue(self) -> None:
-        if self.state not in ("logged_in", "live", "stale"):
+        if self.state not in LOGGED_IN_STATES:
             return
-        overdue = list(self._pending)
+        overdue = self._book.give_up_pending()
         if overdue:
-            logger.warning("%d subscriptions not acknowledged; asking again", len(overdue))
-            self._write_event(self._writer, EVENT_CODES["ack_overdue"], 0, 0, len(overdue), "")
-        self._pending.clear()
+            self._attempt("acks")
+            logger.warning("%d subscriptions not acknowledged; asking again", overdue)
+            self._event("ack_overdue", value=overdue)
         self._subscribe_missing()
-        if self._pending:
-            self._timers["acks"] = time.monotonic() + ACK_DEADLINE_S + _pause(self._attempt("acks"))
         self._write_status()
 
     def _retry_refused(self) -> None:
-        if self.state not in ("logged_in", "live", "stale") or not self._refused:
-            return
-        self._attempt("refused")
-        again = list(self._refused)
-        self._refused.clear()
-        self._send_subscribe(again)
-        self._write_status()
+        if self.state in LOGGED_IN_STATES and self._book.refused:
+            self._attempt("refused")
+            self._book.forget_refusals()
+            self._subscribe_missing()
+            self._write_status()
 
     def _probe(self) -> None:
         """Not connected for some seconds: find out why, in words; the vendor library does not tell."""
-        if self.state != "connecting":
-            return
-        self._timers["probe"] = time.monotonic() + 15.0
-        fronts = self.settings.fronts
-        # On a thread of its own: a name server may take its time, and callbacks must be taken.
-        threading.Thread(target=self._probe_fronts, args=(fronts,), name="tickengine-probe", daemon=True).start()
+        if self.state == "connecting":
+            self._set_timer("probe", PROBE_AGAIN_S)
+            # On a thread of its own: a name server may take its time, and callbacks must be taken.
+            threading.Thread(target=self._probe_fronts, name="tickengine-probe", daemon=True).start()
 
-    def _probe_fronts(self, fronts: tuple[str, ...]) -> None:
+    def _probe_fronts(self) -> None:
+        fronts = self.settings.fronts
         problems = [problem for front in fronts if (problem := probe_front.problem(front))]
         with self._lock:
-            if self._md is None or self.state != "connecting" or len(problems) < len(fronts):
+            if self._api is None or self.state != "connecting" or len(problems) < len(fronts):
                 return
             text = "; ".join(problems)
             if text != self.front_error:
@@ -506,34 +400,27 @@ class Session:
             self._last_ticks = (ticks, now)
             if self.state == "stale":
                 self._set_state("live")
-        limit = self.settings.stale_after
-        if limit is not None and self.state == "live" and now - self._last_ticks[1] > limit:
-            logger.warning("no tick for %g s", now - self._last_ticks[1])
-            self._write_event(self._writer, EVENT_CODES["stale"], 0, 0, int(now - self._last_ticks[1]), "")
+        silent, limit = now - self._last_ticks[1], self.settings.stale_after
+        if limit is not None and self.state == "live" and silent > limit:
+            logger.warning("no tick for %.0f s", silent)
+            self._event("stale", value=int(silent))
             self._set_state("stale")
 
     # ---- telling -------------------------------------------------------------------------------
 
-    def event(self, name: str, value: int = 0, text: str = "") -> None:
-        """Put an event of the session's own into the log."""
-        self._write_event(self._writer, EVENT_CODES[name], 0, 0, value, text)
-
-    @staticmethod
-    def _write_event(writer: ct.c_void_p, code: int, reason: int, error_id: int, value: int, text: str) -> None:
-        raw = text.encode("utf-8")
+    def _event(self, name: str, *, error_id: int = 0, value: int = 0, text: str = "") -> None:
         # Cut at a character, not within one.
-        raw = raw[:340].decode("utf-8", "ignore").encode("utf-8")
-        lib().writer_event(writer, code, reason, error_id, value, raw, len(raw), 0)
+        raw = text.encode()[:_EVENT_TEXT].decode("utf-8", "ignore").encode()
+        lib().writer_event(self._writer, EVENT_CODES[name], 0, error_id, value, raw, len(raw), 0)
 
     def _set_state(self, state: str) -> None:
-        with self._lock:
-            self.state = state
-            self._write_status()
-            self.changed.notify_all()
+        self.state = state
+        self._write_status()
 
     def status(self) -> dict[str, Any]:
         """The session's part of the status. No secret is in it."""
         with self._lock:
+            book = self._book
             return {
                 "state": self.state,
                 "front": ",".join(self.settings.fronts)[:500],
@@ -543,123 +430,50 @@ class Session:
                 "logins": self.logins,
                 "disconnects": self.disconnects,
                 "last_disconnect_reason": self.last_disconnect_reason,
-                "subscribed": len(self._acknowledged),
-                "unacknowledged": len(self._asked) - len(self._acknowledged),
-                "refused": sorted(i.decode("ascii", "replace") for i in self._refused)[:20],
+                "subscribed": len(book.acknowledged),
+                "unacknowledged": len(book.asked) - len(book.acknowledged),
+                "refused": sorted(i.decode("ascii", "replace") for i in book.refused)[:20],
                 "front_error": self.front_error[:300],
                 "failure": self.failure[:500],
             }
 
     def _write_status(self) -> None:
         status = self.status()
-        text = repr(status)
-        if text != self._status_written:
-            self._status_written = text
+        if status != self._status_written:
+            self._status_written = status
             self._log.set_status_text(status)
 
-    # ---- the vendor's requests, for MdApi ------------------------------------------------------
-
-    def login(self, broker_id: str, investor_id: str, password: str) -> int:
-        return self._send_login(broker_id, investor_id, password)
+    # ---- the vendor's other requests, for MdApi ------------------------------------------------
 
     def logout(self, broker_id: str, investor_id: str) -> int:
         with self._lock:
-            if self._md is None:
-                return -1
             self._request_id += 1
-            rc = ct.c_int32()
-            lib().md_logout(self._md, broker_id.encode(), investor_id.encode(), self._request_id, ct.byref(rc))
-            return rc.value
+            return NOT_CONNECTED if self._api is None else self._api.logout(broker_id, investor_id, self._request_id)
 
     def query_multicast(self, topic_id: int, instrument_id: str, request_id: int) -> int:
         with self._lock:
-            if self._md is None:
-                return -1
-            rc = ct.c_int32()
-            lib().md_query_multicast(self._md, topic_id, instrument_id.encode(), request_id, ct.byref(rc))
-            return rc.value
+            return (
+                NOT_CONNECTED if self._api is None else self._api.query_multicast(topic_id, instrument_id, request_id)
+            )
 
     def vendor_trading_day(self) -> str:
         """GetTradingDay(): what the library itself says (``19800100`` before the first login)."""
         with self._lock:
-            if self._md is None:
-                return self.trading_day
-            buffer = ct.create_string_buffer(16)
-            lib().md_trading_day(self._md, buffer, 16)
-            return buffer.value.decode("ascii", "replace")
-
-    def _close_on_exec(self) -> None:
-        """The vendor's socket and flow files would be inherited by programs that this process starts."""
-        for fd in _new_descriptors(self._descriptors):
-            try:
-                target = os.readlink(f"/proc/self/fd/{fd}")
-                if target.startswith("socket:") or target.startswith(self._flow_path):
-                    os.set_inheritable(fd, False)
-            except OSError:
-                continue  # closed meanwhile
+            return self.trading_day if self._api is None else self._api.trading_day()
 
 
-def _protected_descriptors() -> frozenset[int]:
-    """Inheritable descriptors that were there before the vendor's."""
-    return frozenset(fd for fd in _descriptors() if _inheritable(fd))
+def _on_error(session: Session, c: Callback_) -> None:
+    logger.warning("error from the front: %s", error_words(c.error_id, decode(c.error_msg)))
+    session._tell(c)
 
 
-def _descriptors() -> list[int]:
-    return [int(name) for name in os.listdir("/proc/self/fd")]
-
-
-def _inheritable(fd: int) -> bool:
-    try:
-        return os.get_inheritable(fd)
-    except OSError:
-        return False  # the directory's own descriptor is closed by now
-
-
-def _new_descriptors(known: frozenset[int]) -> list[int]:
-    return [fd for fd in _descriptors() if fd > 2 and fd not in known and _inheritable(fd)]
-
-
-def _info_dict(c: Callback_) -> dict[str, Any] | None:
-    """pRspInfo as AlgoPlus gives it, None where the vendor gave a null pointer."""
-    return {"ErrorID": c.error_id, "ErrorMsg": bytes(c.error_msg)} if c.has_info else None
-
-
-_LOGIN_FIELDS = (
-    ("TradingDay", "trading_day"),
-    ("LoginTime", "login_time"),
-    ("BrokerID", "broker_id"),
-    ("UserID", "user_id"),
-    ("SystemName", "system_name"),
-    ("FrontID", "front_id"),
-    ("SessionID", "session_id"),
-    ("MaxOrderRef", "max_order_ref"),
-    ("SHFETime", "shfe_time"),
-    ("DCETime", "dce_time"),
-    ("CZCETime", "czce_time"),
-    ("FFEXTime", "ffex_time"),
-    ("INETime", "ine_time"),
-    ("SysVersion", "sys_version"),
-    ("GFEXTime", "gfex_time"),
-)
-
-
-def _login_dict(c: Callback_) -> dict[str, Any] | None:
-    return {name: getattr(c, field) for name, field in _LOGIN_FIELDS} if c.has_data else None
-
-
+# Callbacks that the session acts on; the others are only told.
 _HANDLERS: dict[int, Callable[[Session, Callback_], None]] = {
     _shim.CB_FRONT_CONNECTED: Session._on_connected,
     _shim.CB_FRONT_DISCONNECTED: Session._on_disconnected,
-    _shim.CB_HEARTBEAT_WARNING: Session._on_heartbeat_warning,
     _shim.CB_USER_LOGIN: Session._on_login,
-    _shim.CB_USER_LOGOUT: Session._on_logout,
-    _shim.CB_QRY_MULTICAST: Session._on_multicast,
-    _shim.CB_ERROR: Session._on_error,
     _shim.CB_SUB_MARKET_DATA: Session._on_subscribed,
-    _shim.CB_UNSUB_MARKET_DATA: Session._on_unsubscribed,
-    _shim.CB_SUB_FOR_QUOTE: Session._on_sub_quote,
-    _shim.CB_UNSUB_FOR_QUOTE: Session._on_sub_quote,
-    _shim.CB_FOR_QUOTE: Session._on_for_quote,
+    _shim.CB_ERROR: _on_error,
 }
 
 _TIMERS: dict[str, Callable[[Session], None]] = {

@@ -18,7 +18,15 @@ ENVIRONMENT = "TICKENGINE_MDAPI"
 
 # Packages that carry the market-data library, best first: newer versions are what today's fronts need.
 # The last one talks to the loopback front.
-PACKAGES: tuple[str, ...] = ("openctp-ctp", "ctp-python", "CtpPlus", "vnpy_ctp", "ctpwrapper", "AlgoPlus", "python-ctp-deps")
+PACKAGES: tuple[str, ...] = (
+    "openctp-ctp",
+    "ctp-python",
+    "CtpPlus",
+    "vnpy_ctp",
+    "ctpwrapper",
+    "AlgoPlus",
+    "python-ctp-deps",
+)
 PLAIN_FTD_PACKAGE = "python-ctp-deps"
 
 _MD_FILE = re.compile(r"(^|/)libthostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")

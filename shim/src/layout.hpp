@@ -152,7 +152,11 @@ struct alignas(64) ReaderSlot {
     std::atomic<std::uint64_t> ExpectedEvent;  // number of the next event, kUnknown at first
     std::atomic<std::uint32_t> Filters;        // number of instruments asked for, 0 all
     std::atomic<std::uint32_t> WantsEvents;
-    char Reserved0[24];
+    // What was expected at the start. Sum of the filters' Expected - FirstNumbers == Received + Lost, and
+    // ExpectedEvent - FirstEvent == Events + LostEvents, whenever no take is under way.
+    std::atomic<std::uint64_t> FirstNumbers;
+    std::atomic<std::uint64_t> FirstEvent;
+    char Reserved0[8];
     char Name[kNameSize];
     Progress Copies[2];
     alignas(64) std::atomic<std::uint32_t> Which;

@@ -34,7 +34,10 @@ ReaderSlot* claim_slot(Log* log, std::uint32_t* index) {
 // A whole copy of one record, or false if it is not (or no longer) there.
 bool read_one(const Log& log, std::uint64_t sequence, Record* out) {
     const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
-    if (sequence >= head || sequence < log.oldest(head)) return false;
+    if (sequence < log.oldest(head)) return false;
+    // A record is complete once it is stamped, a moment before Head counts it (the counters in the
+    // instrument table are already ahead of Head then). SYNC stamp (acquire)
+    if (sequence >= head && __atomic_load_n(&log.slot(sequence)->Stamp, __ATOMIC_ACQUIRE) != sequence + 1) return false;
     copy_from_shared(out, log.slot(sequence), kRecordWords);
     std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
     return sequence >= log.oldest(log.header->Head.load(std::memory_order_relaxed));
@@ -83,7 +86,7 @@ void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
     for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
         Record r;
         const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
-        for (std::uint64_t s = std::max(start, log.oldest(head)); s < head && missing != 0; ++s) {
+        for (std::uint64_t s = std::max(start, log.oldest(head)); s <= head && missing != 0; ++s) {
             if (!read_one(log, s, &r) || r.Kind != kTick || r.Instrument == kNoInstrument ||
                 !filter_matches(queue->filters[f], r.InstrumentID))
                 continue;
@@ -94,12 +97,23 @@ void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
     }
 }
 
+// Still in its place in a log that goes on.
+bool in_live_log(const QueueHeader& q) {
+    Log log;
+    if (q.LogId.load() == 0 || memchr(q.LogPath, 0, sizeof q.LogPath) == nullptr) return false;
+    if (attach_log(q.LogPath, &log) != TK_OK || log.header->UniqueId != q.LogId.load()) return false;
+    if (log.header->Closed.load() != 0 || (!log.owner_alive() && !log.writer_alive())) return false;
+    const std::uint32_t index = q.Slot.load();
+    return index < kMaxReaders && log.readers[index].Generation.load() == q.SlotGeneration.load();
+}
+
 }  // namespace
 
 std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     QueueHeader& q = *queue->header;
     if (std::strlen(log_path) >= sizeof q.LogPath) return fail(TK_E_ARG, "log path '%s' is too long", log_path);
     if (q.Closed.load() != 0) return fail(TK_E_STATE, "queue '%s' is closed", q.Name);
+    if (in_live_log(q)) return fail(TK_E_STATE, "queue '%s' is bound to the log in '%s', which has not ended", q.Name, q.LogPath);
     std::uint32_t index = 0;
     ReaderSlot* slot = claim_slot(log, &index);
     if (slot == nullptr)
@@ -136,6 +150,10 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     slot->QueueProcess.store(q.CreatorProcess);
     slot->ReaderProcess.store(0);
     slot->ExpectedEvent.store(cursor - ticks);
+    std::uint64_t numbers = 0;
+    for (std::uint32_t f = 0; f < queue->filter_count; ++f) numbers += queue->filters[f].Expected.load();
+    slot->FirstNumbers.store(numbers - lost_before);
+    slot->FirstEvent.store(cursor - ticks);
     slot->Filters.store(queue->filtered ? queue->filter_count : 0);
     slot->WantsEvents.store(q.WantsEvents);
     std::memcpy(slot->Name, q.Name, sizeof slot->Name);

@@ -63,7 +63,7 @@ std::int32_t Reader::open() {
     copy_from_shared(&now_, &slot_->Copies[which_], sizeof now_ / 8);
     events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
     wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
-    resume_batch();
+    resume();
     batch_first_ = now_.Cursor;
     return TK_OK;
 }
@@ -77,45 +77,68 @@ void Reader::close() {
 
 // ---- what a killed predecessor left in its hands -----------------------------------------------
 
-// The last batch had records that were taken but never given to the program: they were its last ones.
-// Go back to the first of them that is still there and undo their counting; what has been overwritten
-// meanwhile is lost. Nothing is committed here: a successor killed now leaves all as it found it.
-void Reader::resume_batch() {
+// A predecessor may have died with records of its last batch in hand, which the program was never
+// given, or within a take, when Expected had moved on but the progress was not committed. Go back to the
+// first record of either kind that is still there. What had been overwritten by then is lost, and how
+// many those are follows from the sums that hold outside a take (see ReaderSlot). Nothing is committed
+// here: a successor killed now leaves a state that the next one treats in the same way.
+void Reader::resume() {
     const std::uint64_t in_hand = now_.BatchCount - std::min(now_.BatchCount, now_.Handed);
-    if (in_hand == 0) return;
+    const bool committed = numbered() == now_.Received + now_.Lost &&
+                           slot_->ExpectedEvent.load() - slot_->FirstEvent.load() == now_.Events + now_.LostEvents;
+    if (in_hand == 0 && committed) return;
     struct Seen {
         std::uint64_t sequence, number;
         std::int32_t filter;
         bool event;
     };
     std::vector<Seen> seen;
-    const std::uint64_t end = now_.Cursor;
-    std::uint64_t first;
-    do {
-        seen.clear();
-        first = std::max(now_.BatchFirst, log_->oldest(log_->header->Head.load(std::memory_order_acquire)));
-        Record r;
-        for (std::uint64_t s = first; s < end; ++s) {
-            const std::int32_t filter = filter_of(log_->slot(s));
-            if (filter == kUnwanted) continue;
-            copy_from_shared(&r, log_->slot(s), kRecordWords);
-            seen.push_back({s, number_of(r), filter, r.Kind != kTick});
+    // SYNC head (acquire): partner is the exchange in Writer::finish().
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    const std::uint64_t end = committed ? now_.Cursor : std::max(head, now_.Cursor);
+    for (std::uint64_t s = std::max(now_.BatchFirst, log_->oldest(head)); s < end; ++s) {
+        const Record* r = log_->slot(s);
+        const std::int32_t filter = filter_of(r);
+        if (filter == kUnwanted) continue;
+        const bool event = static_cast<std::uint8_t>(load_word(&r->Instrument) >> 48) != kTick;
+        if (!event && queue_->filtered && static_cast<std::uint32_t>(load_word(&r->Instrument)) == kNoInstrument) {
+            seen.push_back({s, kUnknown, filter, false});
+            continue;
         }
-        std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
-    } while (first < end && first < log_->oldest(log_->header->Head.load(std::memory_order_relaxed)));
-
-    const std::uint64_t there = std::min<std::uint64_t>(in_hand, seen.size());
-    now_.Received -= in_hand;
-    now_.Lost += in_hand - there;
-    if (there == 0) return;
-    now_.Cursor = seen[seen.size() - there].sequence;
-    for (std::size_t i = seen.size(); i-- > seen.size() - there;) {  // backwards: the first one stays
-        if (seen[i].event) {
-            ++now_.Received;
-            --now_.Events;
-        }
-        expected(seen[i].filter, seen[i].event).store(seen[i].number, std::memory_order_relaxed);
+        // An event's number stands where a tick's InstrumentNumber does.
+        seen.push_back({s, load_word(event || queue_->filtered ? &r->InstrumentNumber : &r->TickNumber), filter, event});
     }
+    std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
+    const std::uint64_t oldest = log_->oldest(log_->header->Head.load(std::memory_order_relaxed));
+    seen.erase(seen.begin(), std::find_if(seen.begin(), seen.end(), [&](const Seen& x) { return x.sequence >= oldest; }));
+
+    const auto cursor = std::find_if(seen.begin(), seen.end(), [&](const Seen& x) { return x.sequence >= now_.Cursor; });
+    const auto there = std::min<std::uint64_t>(in_hand, static_cast<std::uint64_t>(cursor - seen.begin()));
+    const auto from = cursor - static_cast<std::ptrdiff_t>(there);
+    for (auto x = from; x != seen.end(); ++x) {
+        if (x < cursor) --(x->event ? now_.Events : now_.Received);
+        std::atomic<std::uint64_t>& place = expected(x->filter, x->event);
+        if (x->number < place.load(std::memory_order_relaxed)) place.store(x->number, std::memory_order_relaxed);
+    }
+    if (there != 0) now_.Cursor = from->sequence;
+    // Those in hand that are gone were ticks, as far as that can be; whether one was an event is gone too.
+    const std::uint64_t gone = in_hand - there, ticks = std::min(gone, now_.Received);
+    now_.Received -= ticks;
+    now_.Events -= std::min(gone - ticks, now_.Events);
+    const auto less = [](std::uint64_t a, std::uint64_t b) { return a < b ? 0 : a - b; };
+    if (queue_->filtered && log_->header->InstrumentOverflow.load(std::memory_order_relaxed) != 0) {
+        now_.Lost += ticks;  // ticks beyond the table have no numbers: the sum says nothing
+    } else {
+        now_.Lost = less(numbered(), now_.Received);
+    }
+    if (events_) now_.LostEvents = less(slot_->ExpectedEvent.load() - slot_->FirstEvent.load(), now_.Events);
+}
+
+// Ticks dealt with since the start, as Expected has it.
+std::uint64_t Reader::numbered() const {
+    std::uint64_t sum = 0;
+    for (std::uint32_t f = 0; f < queue_->filter_count; ++f) sum += queue_->filters[f].Expected.load(std::memory_order_relaxed);
+    return sum - slot_->FirstNumbers.load(std::memory_order_relaxed);
 }
 
 // ---- filters -----------------------------------------------------------------------------------
@@ -244,10 +267,25 @@ bool Reader::keep(const Record& r, std::int32_t filter) {
     return true;
 }
 
+void Reader::lose_up_to(std::uint64_t written, std::atomic<std::uint64_t>* place, std::uint64_t* lost) {
+    const std::uint64_t next = place->load(std::memory_order_relaxed);
+    if (next == kUnknown || written <= next) return;
+    *lost += written - next;
+    place->store(written, std::memory_order_relaxed);
+}
+
 // A loss shows when the next tick of the instrument arrives. When there is no next one to wait for
 // (the log has ended, or somebody asks), the instrument table knows how many there were.
 void Reader::reconcile() {
-    if (!queue_->filtered) return;  // caught up, it has seen the last record and with it every loss
+    // SYNC ticks (acquire): partner is the release in Writer::finish(). Whoever sees a record counted
+    // sees its stamp, so if nothing new is there then, everything counted is behind the cursor.
+    const std::uint64_t ticks = log_->header->Ticks.load(std::memory_order_acquire);
+    const std::uint64_t events = log_->header->Events.load(std::memory_order_acquire);
+    if (!something_new()) {  // else: the next record's numbers will tell
+        if (events_) lose_up_to(events, &slot_->ExpectedEvent, &now_.LostEvents);
+        if (!queue_->filtered) lose_up_to(ticks, &queue_->filters[0].Expected, &now_.Lost);
+    }
+    if (!queue_->filtered) return;
     const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
         const InstrumentEntry& e = log_->instruments[i];
@@ -259,11 +297,7 @@ void Reader::reconcile() {
         const std::uint64_t written = e.Count.load(std::memory_order_acquire);
         const std::uint64_t latest = e.PrimaryLatestStamp.load(std::memory_order_relaxed);
         if (latest > now_.Cursor) continue;  // its next tick is still to come and will tell
-        std::atomic<std::uint64_t>& place = expected(filter, false);
-        const std::uint64_t next = place.load(std::memory_order_relaxed);
-        if (next == kUnknown || written <= next) continue;
-        now_.Lost += written - next;
-        place.store(written, std::memory_order_relaxed);
+        lose_up_to(written, &expected(filter, false), &now_.Lost);
     }
 }
 
@@ -291,7 +325,8 @@ std::int32_t Reader::take(tk_take* t) {
     if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
     if (t->max == 0) return fail(TK_E_ARG, "take asks for no record");
     t->count = 0;
-    const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + t->timeout_ns;
+    // Half of what fits is 146 years: the sum cannot overflow.
+    const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
     for (;;) {
         const std::uint64_t before = now_.Cursor;
         const std::uint32_t count = collect(t);
@@ -318,7 +353,7 @@ std::int32_t Reader::take(tk_take* t) {
             break;
         }
     }
-    report(t);
+    report(now_, t);
     return TK_OK;
 }
 
@@ -375,17 +410,24 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
 
 // ---- counters ----------------------------------------------------------------------------------
 
-void Reader::report(tk_take* t) const {
-    t->received = now_.Received;
-    t->lost = now_.Lost;
-    t->lost_events = now_.LostEvents;
-    t->cursor = now_.Cursor;
+void Reader::report(const Progress& p, tk_take* t) {
+    t->received = p.Received;
+    t->lost = p.Lost;
+    t->lost_events = p.LostEvents;
+    t->cursor = p.Cursor;
 }
 
 void Reader::counters(tk_take* t) {
     const Busy busy(&busy_);
-    if (busy && !something_new()) reconcile();
-    report(t);
+    if (!busy) {  // another thread is taking: what it has committed
+        Progress p;
+        // SYNC progress (acquire): partner is the release in commit().
+        copy_from_shared(&p, &slot_->Copies[slot_->Which.load(std::memory_order_acquire) & 1], sizeof p / 8);
+        report(p, t);
+        return;
+    }
+    if (!something_new()) reconcile();
+    report(now_, t);
 }
 
 std::uint64_t Reader::waiting() {

@@ -34,7 +34,9 @@ private:
     std::int32_t filter_of_index(std::uint32_t index);
     std::int32_t filter_of_name(const char* instrument_id) const;
     void overrun(std::uint64_t head);
-    void resume_batch();
+    void resume();
+    std::uint64_t numbered() const;
+    static void lose_up_to(std::uint64_t written, std::atomic<std::uint64_t>* place, std::uint64_t* lost);
     std::atomic<std::uint64_t>& expected(std::int32_t filter, bool event);
     std::uint64_t number_of(const Record& r) const;
     void reconcile();
@@ -42,7 +44,7 @@ private:
     bool ended();
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
     std::int32_t sleep(std::int64_t timeout_ns);
-    void report(tk_take* t) const;
+    static void report(const Progress& p, tk_take* t);
 
     Queue* queue_;
     Log* log_;

@@ -1,6 +1,7 @@
 #include "segment.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -24,6 +25,11 @@ public:
         if (fd_ >= 0) close(fd_);
     }
     int get() const { return fd_; }
+    int release() {
+        const int fd = fd_;
+        fd_ = -1;
+        return fd;
+    }
 
 private:
     int fd_;
@@ -76,11 +82,17 @@ Mapping::~Mapping() {
     if (base_ != nullptr) munmap(base_, size_);
 }
 
-std::int32_t create_file(const char* path, std::size_t size, Mapping* out) {
-    const Descriptor fd(open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* lock) {
+    Descriptor fd(open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (fd.get() < 0) {
         if (errno == EEXIST) return fail(TK_E_EXISTS, "'%s' exists already", path);
         return fail_system("cannot create '%s'", path);
+    }
+    if (lock != nullptr) {
+        struct stat st;
+        while (flock(fd.get(), LOCK_EX) != 0)
+            if (errno != EINTR) return fail_system("cannot lock '%s'", path);
+        if (fstat(fd.get(), &st) != 0 || st.st_nlink == 0) return fail(TK_E_BUSY, "'%s' has been removed meanwhile", path);
     }
     // posix_fallocate returns the error instead of setting errno.
     const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
@@ -96,6 +108,7 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out) {
         return code;
     }
     *out = Mapping(base, size);
+    if (lock != nullptr) *lock = fd.release();
     return TK_OK;
 }
 
@@ -118,6 +131,30 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
     void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
     *out = Mapping(base, size);
+    return TK_OK;
+}
+
+// Makes room for a new log: TK_OK when the file there is gone, TK_E_EXISTS when it has to stay. Under the
+// file's lock, which its maker holds until it is complete: of several engines that start together each
+// removes only what it has looked at.
+static std::int32_t remove_stale(const char* path, const char* name) {
+    const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (fd.get() < 0 && errno == ENOENT) return TK_OK;
+    struct stat mine, there;
+    if (fd.get() >= 0) {
+        if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+            return fail(TK_E_EXISTS, "an engine named '%s' is starting just now; stop it or choose another name", name);
+        if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+            return TK_OK;  // gone or another one already: look again
+        Log old;
+        if (attach_log(path, &old) == TK_OK && (old.owner_alive() || old.writer_alive())) {
+            const LogHeader& h = *old.header;
+            return fail(TK_E_EXISTS, "an engine named '%s' is already running (pid %d); stop it or choose another name",
+                        name, identity_pid(old.owner_alive() ? h.OwnerProcess.load() : h.WriterProcess.load()));
+        }
+    }
+    // Left by a dead process, or not a log at all: the path carries our user's id and our prefix.
+    if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the stale '%s'", path);
     return TK_OK;
 }
 
@@ -146,19 +183,15 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
 
     Log log;
     log.path = path;
-    std::int32_t rc = create_file(path, g.total, &log.mapping);
-    if (rc == TK_E_EXISTS) {
-        Log old;
-        if (attach_log(path, &old) == TK_OK && (old.owner_alive() || old.writer_alive())) {
-            const LogHeader& h = *old.header;
-            return fail(TK_E_EXISTS, "an engine named '%s' is already running (pid %d); stop it or choose another name",
-                        name, identity_pid(old.owner_alive() ? h.OwnerProcess.load() : h.WriterProcess.load()));
-        }
-        // Left by a dead process, or not a log at all: the path carries our user's id and our prefix.
-        if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the stale '%s'", path);
-        rc = create_file(path, g.total, &log.mapping);
+    int lock = -1;
+    std::int32_t rc;
+    for (int attempt = 0;; ++attempt) {
+        rc = create_file(path, g.total, &log.mapping, &lock);
+        if ((rc != TK_E_EXISTS && rc != TK_E_BUSY) || attempt == 100) break;
+        if (rc == TK_E_EXISTS && (rc = remove_stale(path, name)) != TK_OK) break;
     }
     if (rc != TK_OK) return rc;
+    const Descriptor locked(lock);
 
     auto* h = new (log.mapping.base()) LogHeader();  // the file is zeros; value-initialised the same
     h->LayoutVersion = kLayoutVersion;
@@ -184,6 +217,7 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
     h->OwnerProcess.store(process_identity(getpid()), std::memory_order_relaxed);
     // SYNC magic (release): a log with its magic is complete. Partner: the acquire in attach_log().
     h->Magic.store(magic_word(kLogMagic), std::memory_order_release);
+    flock(lock, LOCK_UN);  // closing would not do: the mapping keeps the open file, and with it the lock
     set_pointers(&log, g);
     *out = std::move(log);
     return TK_OK;

@@ -35,7 +35,9 @@ private:
 };
 
 // New file, 0600, O_EXCL, `size` bytes reserved (ENOSPC now, not SIGBUS later), mapped and touched.
-std::int32_t create_file(const char* path, std::size_t size, Mapping* out);
+// With `lock`: flocked until the caller closes *lock, so that nobody takes it for a dead process's
+// file before it is complete; TK_E_BUSY when somebody did so before the lock was had.
+std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* lock = nullptr);
 // Existing regular file of this user, mode without group or other access, at least min_size bytes.
 std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out);
 

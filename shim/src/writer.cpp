@@ -97,8 +97,9 @@ void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t e
     events_ = events;
     LogHeader& h = *log_->header;
     save_before_overwritten(head_);
-    h.Ticks.store(ticks, std::memory_order_relaxed);
-    h.Events.store(events, std::memory_order_relaxed);
+    // SYNC ticks (release): after the record's stamp. Partner: the acquire in Reader::reconcile().
+    h.Ticks.store(ticks, std::memory_order_release);
+    h.Events.store(events, std::memory_order_release);
     // SYNC head (release): records below it are complete, the counters too. Partner: the acquire
     // loads of Head. Exchange, not store: it is also the full barrier between publishing and looking
     // for sleepers (SYNC sleep, writer side); a plain store could be passed by the load below.
@@ -120,6 +121,8 @@ void Writer::save_before_overwritten(std::uint64_t head) {
     if (index >= log_->instrument_capacity || old->Kind != kTick) return;
     InstrumentEntry& e = log_->instruments[index];
     if (e.LatestStamp.load(std::memory_order_relaxed) != old->Stamp) return;
+    // Saved already by a writer that then died while it overwrote the record: that copy is the whole one.
+    if (e.SavedStamp.load(std::memory_order_relaxed) == old->Stamp) return;
     e.SavedStamp.store(0, std::memory_order_relaxed);
     // SYNC saved (release fence): the zero is visible before any new word. Partner: the acquire fence
     // in read_latest().

@@ -207,12 +207,13 @@ inline pid_t fork_child(const std::function<void()>& body) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(4);
         alarm(100);
+        const std::uint32_t before = check::failures();
         try {
             body();
         } catch (...) {
             _exit(5);
         }
-        _exit(check::failures() == 0 ? 0 : 1);
+        _exit(check::failures() == before ? 0 : 1);
     }
     return child;
 }

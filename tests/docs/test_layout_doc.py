@@ -37,14 +37,14 @@ Field = tuple[str, int, int, str]
 
 
 def _section(heading: str) -> str:
-    found = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S)
+    found = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert found, f"docs/layout.md has no section '{heading}'"
     return found[1]
 
 
 def documented(struct_name: str) -> list[Field]:
     """(field, offset, size, type) of a section's table; "atomic" is left out of the type."""
-    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| ([^|]+?) \|", _section(struct_name), re.M)
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| ([^|]+?) \|", _section(struct_name), re.MULTILINE)
     assert rows, f"docs/layout.md, section {struct_name}: no table of fields"
     return [(name, int(offset), int(size), kind.removeprefix("atomic ")) for name, offset, size, kind in rows]
 
@@ -97,7 +97,7 @@ def test_types_have_their_sizes_and_fields_do_not_overlap(name: str) -> None:
 @pytest.mark.parametrize("name", STRUCTS)
 def test_no_member_of_a_struct_is_missing(name: str) -> None:
     source = (ROOT / "shim" / "src" / "layout.hpp").read_text(encoding="utf-8")
-    found = re.search(rf"^struct (?:alignas\(64\) )?{name} \{{(.*?)^\}};", source, re.M | re.S)
+    found = re.search(rf"^struct (?:alignas\(64\) )?{name} \{{(.*?)^\}};", source, re.MULTILINE | re.DOTALL)
     assert found, f"layout.hpp has no struct {name}"
     body = re.sub(r"//[^\n]*", "", found[1])
     members = []
@@ -118,7 +118,7 @@ def test_whole_sizes(compiled: dict[str, tuple[int, int]]) -> None:
 
 
 def test_event_codes_are_those_of_the_package() -> None:
-    rows = re.findall(r"^\| (\d+) \| (\w+) \|", _section("EventRecord"), re.M)
+    rows = re.findall(r"^\| (\d+) \| (\w+) \|", _section("EventRecord"), re.MULTILINE)
     assert {int(code): name for code, name in rows} == EVENT_NAMES
 
 

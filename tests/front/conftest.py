@@ -35,11 +35,7 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        left = [
-            t
-            for t in threading.enumerate()
-            if t not in threads and t.name.startswith(("tickengine", "front"))
-        ]
+        left = [t for t in threading.enumerate() if t not in threads and t.name.startswith(("tickengine", "front"))]
         children = [c for c in multiprocessing.active_children() if c.name == "front"]
         if not left and not children:
             break

@@ -88,9 +88,7 @@ class FtdClient:
         while not true():
             left = deadline - time.monotonic()
             if left <= 0:
-                raise AssertionError(
-                    f"no {what} in time; {len(self.tick_bodies)} ticks, {self.messages[-3:]}"
-                )
+                raise AssertionError(f"no {what} in time; {len(self.tick_bodies)} ticks, {self.messages[-3:]}")
             try:
                 self.read_once(left)
             except TimeoutError:

@@ -120,9 +120,7 @@ def test_client_that_trickles_is_dropped_too() -> None:
             reader = threading.Thread(target=trickle)
             reader.start()
             try:
-                good.read_until(
-                    lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client", 20
-                )
+                good.read_until(lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client", 20)
             finally:
                 ended.set()
                 reader.join()
@@ -197,9 +195,7 @@ def test_subscriptions_are_bounded() -> None:
     session = Session(Desk("20260105", require_login=False))
     session.subscribed = frozenset(b"%d" % n for n in range(MAX_SUBSCRIPTIONS - 1))
     (packet,) = wire.Framer().feed(
-        wire.message(
-            wire.TID_SUBSCRIBE, [wire.field(fields.FID_INSTRUMENT, name) for name in (b"0", b"a", b"b")]
-        )
+        wire.message(wire.TID_SUBSCRIBE, [wire.field(fields.FID_INSTRUMENT, name) for name in (b"0", b"a", b"b")])
     )
     answers = session.handle(packet)
     assert len(session.subscribed) == MAX_SUBSCRIPTIONS

@@ -144,9 +144,7 @@ def test_front_process_dies_with_its_parent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_command_serves_until_a_signal(end: signal.Signals) -> None:
-    with _command(
-        "--instruments", "rb2601,IF2512", "--rate", "2000", "--stats", "0.1", "--numbered"
-    ) as process:
+    with _command("--instruments", "rb2601,IF2512", "--rate", "2000", "--stats", "0.1", "--numbered") as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", address)

@@ -37,9 +37,7 @@ def test_heartbeat_and_register_are_the_known_bytes() -> None:
 
 
 @given(st.lists(packets, max_size=6), st.data())
-def test_framer_finds_the_same_packets_however_the_stream_is_cut(
-    sent: list[wire.Packet], data: st.DataObject
-) -> None:
+def test_framer_finds_the_same_packets_however_the_stream_is_cut(sent: list[wire.Packet], data: st.DataObject) -> None:
     stream = b"".join(map(_bytes, sent))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     framer = wire.Framer()

@@ -32,7 +32,8 @@ PROGRAM = """
         def OnRtnDepthMarketData(self, pDepthMarketData):
             print(pDepthMarketData, flush=True)
 
-    tick_engine = TickEngine(md_server, broker_id, investor_id, password, app_id, auth_code, instrument_id_list, None, md_page_dir)
+    tick_engine = TickEngine(md_server, broker_id, investor_id, password, app_id, auth_code,
+                             instrument_id_list, None, md_page_dir)
 """
 
 
@@ -54,7 +55,9 @@ def _run(program: str, *arguments: str, library: str, **popen: object) -> subpro
     )
 
 
-def test_the_documented_program_prints_ticks_for_as_long_as_it_joins(front: FrontProcess, genuine: str, tmp_path: Path) -> None:
+def test_the_documented_program_prints_ticks_for_as_long_as_it_joins(
+    front: FrontProcess, genuine: str, tmp_path: Path
+) -> None:
     process = _run(PROGRAM + "    tick_engine.Join()\n", front.address, str(tmp_path / "flow"), library=genuine)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(50)]
@@ -69,7 +72,9 @@ def test_the_documented_program_prints_ticks_for_as_long_as_it_joins(front: Fron
     assert "secret" not in out + err
 
 
-def test_without_join_it_ends_cleanly_with_one_line_that_explains(front: FrontProcess, genuine: str, tmp_path: Path) -> None:
+def test_without_join_it_ends_cleanly_with_one_line_that_explains(
+    front: FrontProcess, genuine: str, tmp_path: Path
+) -> None:
     process = _run(PROGRAM, front.address, str(tmp_path / "flow"), library=genuine)
     _out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
@@ -163,7 +168,11 @@ def test_callbacks_and_requests_have_ctp_names_and_a_cut_calls_them_again(genuin
         assert api.Join() == 0
     # Logged in by the callback itself, once per connection: the session does not do it a second time.
     assert calls.count(("login", b"someone", 0, True)) == 2
-    assert [c for c in calls if c[0] in ("connected", "disconnected")] == [("connected",), ("disconnected", 4097), ("connected",)]
+    assert [c for c in calls if c[0] in ("connected", "disconnected")] == [
+        ("connected",),
+        ("disconnected", 4097),
+        ("connected",),
+    ]
     assert calls.count(("subscribed", b"rb2601")) == 2 and calls.count(("subscribed", b"IF2512")) == 2
 
 
@@ -182,7 +191,11 @@ def feed(account: FutureAccount, queues: list, library: str) -> None:
 @pytest.mark.parametrize("context", [SPAWN, FORK], ids=["spawn", "fork"])
 @pytest.mark.parametrize("scheme", ["tcp://", ""], ids=["tcp", "bare"])
 def test_run_tick_engine_feeds_queues_from_its_own_process(
-    genuine: str, front: FrontProcess, tmp_path: Path, context, scheme: str  # type: ignore[no-untyped-def]
+    genuine: str,
+    front: FrontProcess,
+    tmp_path: Path,
+    context,
+    scheme: str,  # type: ignore[no-untyped-def]
 ) -> None:
     account = FutureAccount(
         broker_id="9999",

@@ -66,7 +66,9 @@ def _gone(front: FrontProcess, pid: int, name: str) -> None:
     wait_for(lambda: front.stats().open_clients == 0, "its connection closed")
 
 
-def test_an_engine_never_joined_is_stopped_at_interpreter_exit_with_a_warning(front: FrontProcess, genuine: str) -> None:
+def test_an_engine_never_joined_is_stopped_at_interpreter_exit_with_a_warning(
+    front: FrontProcess, genuine: str
+) -> None:
     process, pid = _program("", front, genuine, "life-exit")
     _out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err

@@ -77,7 +77,7 @@ def _check_event_order(events: list[Event], cuts: int) -> None:
     names = [e.name for e in events]
     assert names[0] == "engine_started" and names[-1] == "engine_stopped"
     round_ = ["front_connected", "logged_in", "subscribed"]
-    assert names[1:-1] == (round_ + ["front_disconnected"]) * cuts + round_
+    assert names[1:-1] == [*round_, "front_disconnected"] * cuts + round_
     assert {e.Reason for e in events if e.name == "front_disconnected"} == {4097}
     assert [e.Value for e in events if e.name == "subscribed"] == [len(IDS)] * (cuts + 1)
 
@@ -148,7 +148,9 @@ def test_a_refused_subscription_is_reported_and_asked_for_again(genuine: str) ->
             engine.wait_live()
             status = engine.status()
             assert (status["subscribed"], status["unacknowledged"], status["refused"]) == (3, 1, [IDS[1]])
-            event = next(r for r in iter(lambda: queue.get(timeout=10), None) if getattr(r, "name", "") == "subscribe_refused")
+            event = next(
+                r for r in iter(lambda: queue.get(timeout=10), None) if getattr(r, "name", "") == "subscribe_refused"
+            )
             assert (event.Text, event.ErrorID) == (IDS[1], 16)
             front.refuse_subscription([])
             wait_for(lambda: engine.status()["subscribed"] == 4, "the refused one acknowledged after a pause", 30)

@@ -94,7 +94,7 @@ def test_a_hundred_workers_killed_while_reading_hurt_nobody_and_each_successor_t
                         process = FORK.Process(target=mark_what_is_got, args=(killed, marks, progress))
                         process.start()
                         target = progress.value + rng.randrange(1, 600)
-                        wait_for(lambda: progress.value >= target, "the worker reads", 30)
+                        wait_for(lambda target=target: progress.value >= target, "the worker reads", 30)
                         os.kill(process.pid, signal.SIGKILL)
                         process.join()
                     front.pause()
@@ -190,9 +190,13 @@ def test_a_list_of_mixed_queues_each_gets_its_own_with_exact_counts(genuine: str
         with workers(jobs, FORK) as ends:
             with engine_on(front.address, genuine, IDS, [mine, fifo, filtered, standard]) as engine:
                 wait_for(lambda: engine.status()["ticks"] == count, "all ticks in the log")
-                wait_for(lambda: all(q["lag"] == 0 for q in engine.log.queues() if q["name"] != filtered.name), "all taken")
                 wait_for(
-                    lambda: sorted(q["received"] for q in engine.status()["queues"]) == [count // 4, count, count, count],
+                    lambda: all(q["lag"] == 0 for q in engine.log.queues() if q["name"] != filtered.name), "all taken"
+                )
+                wait_for(
+                    lambda: (
+                        sorted(q["received"] for q in engine.status()["queues"]) == [count // 4, count, count, count]
+                    ),
                     "exact counts in the status",
                 )
                 assert [q["lost"] for q in engine.status()["queues"]] == [0, 0, 0, 0]

@@ -27,16 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=0, help="port to listen at (default: any free one)")
     ids = parser.add_mutually_exclusive_group()
     ids.add_argument("--instruments", metavar="ID,ID", help="instruments of the market")
-    ids.add_argument(
-        "--instruments-file", type=Path, metavar="FILE", help="the same, from a file, blanks between"
-    )
+    ids.add_argument("--instruments-file", type=Path, metavar="FILE", help="the same, from a file, blanks between")
     add("--numbered", action="store_true", help="ticks whose every member follows from a running number")
     add("--seed", type=int, default=0, help="seed of the market (default: %(default)s)")
     add("--trading-day", metavar="YYYYMMDD", help="trading day (default: the present one)")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument(
-        "--rate", type=float, metavar="N", help="ticks a second (default: a snapshot every 500 ms)"
-    )
+    pace.add_argument("--rate", type=float, metavar="N", help="ticks a second (default: a snapshot every 500 ms)")
     pace.add_argument("--burst", metavar="N/SECONDS", help="N ticks at once every SECONDS")
     pace.add_argument("--flat-out", action="store_true", help="as fast as the client reads")
     add("--count", type=int, metavar="N", help="stop publishing after N ticks")

@@ -203,13 +203,7 @@ class _Parts:
 
     def number(self, text: str | None, what: str, least: int = 0) -> int:
         # The bound keeps the conversion short and the number within the wire's 32 bits.
-        if (
-            not text
-            or not text.isascii()
-            or not text.isdigit()
-            or len(text) > 10
-            or int(text) > LAST_ERROR_ID
-        ):
+        if not text or not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > LAST_ERROR_ID:
             raise self.wrong(f"{what} '{text or ''}' is not a whole number up to {LAST_ERROR_ID}")
         if int(text) < least:
             raise self.wrong(f"{what} '{text}' is below {least}")
@@ -279,9 +273,7 @@ def _refuse_login(parts: _Parts) -> Fault:
     if value is None:
         return RefuseLogins()
     error, star, times = value.partition("*")
-    return RefuseLogins(
-        error_id=parts.number(error, "error id", 1), times=parts.times(times if star else None)
-    )
+    return RefuseLogins(error_id=parts.number(error, "error id", 1), times=parts.times(times if star else None))
 
 
 def _login_without(parts: _Parts) -> Fault:

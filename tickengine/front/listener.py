@@ -24,9 +24,7 @@ class Listener:
             self.listen()
         except OSError as error:
             self.close()
-            raise OSError(
-                error.errno, f"cannot listen at {host}:{port}: {error.strerror or error}"
-            ) from error
+            raise OSError(error.errno, f"cannot listen at {host}:{port}: {error.strerror or error}") from error
         except OverflowError as error:
             raise OSError(f"cannot listen at {host}:{port}: no such port") from error
 

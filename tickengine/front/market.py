@@ -75,9 +75,7 @@ def checked_instruments(instruments: Iterable[str]) -> list[str]:
         if not (name.isascii() and name.isprintable()) or " " in name:
             raise ValueError(f"instrument id {name!r}: only printable ASCII without blanks is allowed")
         if len(name) >= INSTRUMENT_BYTES:
-            raise ValueError(
-                f"instrument id '{name}': {len(name)} bytes, at most {INSTRUMENT_BYTES - 1} allowed"
-            )
+            raise ValueError(f"instrument id '{name}': {len(name)} bytes, at most {INSTRUMENT_BYTES - 1} allowed")
     if len(set(checked)) != len(checked):
         twice = next(name for name in checked if checked.count(name) > 1)
         raise ValueError(f"instrument id '{twice}': given twice")
@@ -132,8 +130,7 @@ class NumberedMarket:
         self._texts["ExchangeInstID"] = [name[::-1].encode() for name in self._instruments]
         self._texts["ExchangeID"] = [product_of(name).exchange.encode() for name in self._instruments]
         self._columns = {
-            name: np.ascontiguousarray(self._texts[name])
-            for name in ("InstrumentID", "ExchangeInstID", "ExchangeID")
+            name: np.ascontiguousarray(self._texts[name]) for name in ("InstrumentID", "ExchangeInstID", "ExchangeID")
         }
 
     @property
@@ -170,8 +167,7 @@ class NumberedMarket:
         name, numbers in the machine's byte order, text as bytes."""
         wanted = np.asarray(numbers, dtype=np.int64)
         columns = {
-            name: np.broadcast_to(column, wanted.shape).copy()
-            for name, column in self._texts_of(wanted).items()
+            name: np.broadcast_to(column, wanted.shape).copy() for name, column in self._texts_of(wanted).items()
         }
         for name, column in self._numeric(wanted):
             columns[name] = column.astype(np.float64 if name in TICK_FLOATS else np.int32)
@@ -200,9 +196,7 @@ class NumberedMarket:
 
 _DAY_SECONDS = 86_400
 _MASK = np.uint32(INT_MASK)
-_FLOAT_OFFSETS = [
-    (name, 1000.0 * k) for k, name in enumerate((f for f in TICK_FLOATS if f != "Turnover"), start=1)
-]
+_FLOAT_OFFSETS = [(name, 1000.0 * k) for k, name in enumerate((f for f in TICK_FLOATS if f != "Turnover"), start=1)]
 _VOLUME_OFFSETS = [
     (name, np.uint32(1000 * k))
     for k, name in enumerate((f for f in TICK_INTS if f not in ("Volume", "UpdateMillisec")), start=1)

@@ -27,9 +27,7 @@ class Orders:
     """One method per control, named as `Controls` names it when it passes it on. A method that returns a
     future has begun something that ends later."""
 
-    def __init__(
-        self, clients: Clients, publisher: Publisher, desk: Desk, listener: Listener, timers: Timers
-    ) -> None:
+    def __init__(self, clients: Clients, publisher: Publisher, desk: Desk, listener: Listener, timers: Timers) -> None:
         self._clients = clients
         self._publisher = publisher
         self._desk = desk
@@ -43,9 +41,7 @@ class Orders:
     def resume(self) -> None:
         self._publisher.paused = False
 
-    def cut(
-        self, how: Literal["fin", "rst"], after_bytes: int | None, number: int | None
-    ) -> int | Future[int]:
+    def cut(self, how: Literal["fin", "rst"], after_bytes: int | None, number: int | None) -> int | Future[int]:
         chosen = [c for c in self._clients.open if number is None or c.number == number]
         outcome: Future[int] = Future()
         left = set(chosen)
@@ -75,9 +71,7 @@ class Orders:
         if compress:
             rows = (records[at : at + 11] for at in range(0, len(records), 11))
             data = b"".join(
-                wire.message(
-                    wire.TID_TICK, [wire.field(fields.FID_TICK, r.tobytes()) for r in row], compress=True
-                )
+                wire.message(wire.TID_TICK, [wire.field(fields.FID_TICK, r.tobytes()) for r in row], compress=True)
                 for row in rows
             )
         else:

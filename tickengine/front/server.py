@@ -100,14 +100,10 @@ class Front(Controls):
             if not seconds > 0:
                 raise ValueError(f"{name} {seconds}: must be above 0")
         self.market: Market = (
-            market
-            if market is not None
-            else RandomWalkMarket(DEFAULT_INSTRUMENTS, seed, trading_day=trading_day)
+            market if market is not None else RandomWalkMarket(DEFAULT_INSTRUMENTS, seed, trading_day=trading_day)
         )
         self.trading_day = clock.checked_day(trading_day or self.market.trading_day)
-        self._desk = Desk(
-            self.trading_day, require_login, None if password is None else password.encode("gb18030")
-        )
+        self._desk = Desk(self.trading_day, require_login, None if password is None else password.encode("gb18030"))
         self._faults = [parse_fault(f) if isinstance(f, str) else f for f in faults]
         self._host, self._port = host, port
         self._publishing: dict[str, Any] = {

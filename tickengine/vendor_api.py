@@ -1,0 +1,132 @@
+"""The vendor's MdApi as an object: requests, callbacks, release. ctypes stops here."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import logging
+import os
+import threading
+from collections.abc import Sequence
+
+from . import _shim
+from ._shim import Callback_, VendorInfo, lib, new_handle
+from .config import Settings
+
+logger = logging.getLogger("tickengine")
+
+RELEASE_LIMIT_S = 5.0
+NOT_CONNECTED = -1  # the vendor's own code for a request without a connection
+
+
+class VendorApi:
+    """One api of a vendor library, with its fronts registered. Requests return the vendor's code.
+
+    Args:
+        writer: the shim's writer; ticks and connection events go to its log on the vendor's thread.
+
+    Raises:
+        VendorLibraryError, ConfigError: the library or the flow directory cannot be used.
+    """
+
+    def __init__(self, settings: Settings, library: str, flow_path: str, writer: ct.c_void_p) -> None:
+        self._md = new_handle()
+        self._released = False
+        self._flow_path = flow_path
+        self._known_descriptors = frozenset(_inheritable_descriptors())
+        lib().md_create(
+            os.fsencode(library),
+            settings.vendor_version.encode(),
+            os.fsencode(flow_path),
+            settings.using_udp,
+            settings.multicast,
+            settings.production,
+            writer,
+            ct.byref(self._md),
+        )
+        try:
+            for front in settings.fronts:
+                lib().md_register_front(self._md, front.encode())
+        except BaseException:
+            self.release()
+            raise
+        info = VendorInfo()
+        lib().md_info(self._md, ct.byref(info))
+        self.version: str = info.version.decode("ascii", "replace").strip()
+
+    def init(self) -> None:
+        """Connect, in the background."""
+        lib().md_init(self._md)
+
+    def next_callback(self, timeout: float) -> Callback_ | None:
+        """The next rare callback, None when *timeout* seconds are over or `wake` was called. Blocks."""
+        callback = Callback_()
+        return callback if lib().md_next(self._md, int(timeout * 1e9), ct.byref(callback)) else None
+
+    def wake(self) -> None:
+        lib().md_wake(self._md)
+
+    def login(self, broker_id: str, investor_id: str, password: str, request_id: int) -> int:
+        rc = ct.c_int32()
+        lib().md_login(
+            self._md, broker_id.encode(), investor_id.encode(), password.encode(), b"", request_id, ct.byref(rc)
+        )
+        return rc.value
+
+    def logout(self, broker_id: str, investor_id: str, request_id: int) -> int:
+        rc = ct.c_int32()
+        lib().md_logout(self._md, broker_id.encode(), investor_id.encode(), request_id, ct.byref(rc))
+        return rc.value
+
+    def subscription(self, what: int, ids: Sequence[bytes]) -> int:
+        """*what*: one of ``_shim.SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE_QUOTE, UNSUBSCRIBE_QUOTE``."""
+        rc = ct.c_int32()
+        lib().md_subscribe(self._md, what, _shim.id_array(list(ids)), len(ids), ct.byref(rc))
+        return rc.value
+
+    def query_multicast(self, topic_id: int, instrument_id: str, request_id: int) -> int:
+        rc = ct.c_int32()
+        lib().md_query_multicast(self._md, topic_id, instrument_id.encode(), request_id, ct.byref(rc))
+        return rc.value
+
+    def trading_day(self) -> str:
+        buffer = ct.create_string_buffer(16)
+        lib().md_trading_day(self._md, buffer, len(buffer))
+        return buffer.value.decode("ascii", "replace")
+
+    def close_on_exec(self) -> None:
+        """Keep the vendor's socket and flow files from programs that this process starts."""
+        for fd in _inheritable_descriptors():
+            if fd <= 2 or fd in self._known_descriptors:
+                continue
+            try:
+                if os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", self._flow_path)):
+                    os.set_inheritable(fd, False)
+            except OSError:
+                continue  # closed meanwhile
+
+    def release(self) -> None:
+        """Give the api back. Blocks some milliseconds; can be repeated.
+
+        On a thread that is left behind should the library never return: that has been seen.
+        """
+        if self._released:
+            return
+        self._released = True
+        thread = threading.Thread(target=lib().md_release, args=(self._md,), name="tickengine-release", daemon=True)
+        thread.start()
+        thread.join(RELEASE_LIMIT_S)
+        if thread.is_alive():
+            logger.error("the vendor library's Release has not returned for %g s; it is left behind", RELEASE_LIMIT_S)
+        else:
+            lib().md_free(self._md)
+
+
+def _inheritable_descriptors() -> list[int]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            continue  # the listing's own descriptor is closed by now
+    return found
