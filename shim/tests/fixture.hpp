@@ -48,6 +48,22 @@ public:
         return *this;
     }
     Depth& volume(std::int32_t v) { return put(tk::depth::kVolume, v); }
+    // Every number follows from v, so that a record put together from two of them shows: see is_whole().
+    Depth& fill(std::int32_t v) {
+        namespace d = tk::depth;
+        for (const std::uint32_t offset :
+             {d::kLastPrice, d::kPreSettlementPrice, d::kPreClosePrice, d::kPreOpenInterest, d::kOpenPrice,
+              d::kHighestPrice, d::kLowestPrice, d::kTurnover, d::kOpenInterest, d::kClosePrice, d::kSettlementPrice,
+              d::kUpperLimitPrice, d::kLowerLimitPrice, d::kPreDelta, d::kCurrDelta, d::kAveragePrice})
+            put(offset, static_cast<double>(v) + offset);
+        for (std::uint32_t level = 0; level < 5; ++level) {
+            const std::uint32_t at = d::kLevels + level * d::kLevelSize;
+            put(at, static_cast<double>(v) + at).put(at + d::kAskPrice, static_cast<double>(v) + at + d::kAskPrice);
+            put(at + d::kBidVolume, static_cast<std::int32_t>(v + at)).put(at + d::kAskVolume, static_cast<std::int32_t>(v - at));
+        }
+        if (layout_->banding != 0) put(layout_->banding, v + 0.25).put(layout_->banding + 8, v + 0.75);
+        return volume(v);
+    }
     const char* bytes() const { return bytes_; }
     char* bytes() { return bytes_; }
     const tk::DepthLayout& layout() const { return *layout_; }
@@ -56,6 +72,32 @@ private:
     alignas(8) char bytes_[1024] = {};
     const tk::DepthLayout* layout_;
 };
+
+inline bool is_whole(const tk::Record& r) {
+    namespace d = tk::depth;
+    const double v = r.Volume;
+    const auto is = [v](double x, std::uint32_t offset) { return x == v + offset; };
+    bool ok = is(r.LastPrice, d::kLastPrice) && is(r.PreSettlementPrice, d::kPreSettlementPrice) &&
+              is(r.PreClosePrice, d::kPreClosePrice) && is(r.PreOpenInterest, d::kPreOpenInterest) &&
+              is(r.OpenPrice, d::kOpenPrice) && is(r.HighestPrice, d::kHighestPrice) &&
+              is(r.LowestPrice, d::kLowestPrice) && is(r.Turnover, d::kTurnover) &&
+              is(r.OpenInterest, d::kOpenInterest) && is(r.ClosePrice, d::kClosePrice) &&
+              is(r.SettlementPrice, d::kSettlementPrice) && is(r.UpperLimitPrice, d::kUpperLimitPrice) &&
+              is(r.LowerLimitPrice, d::kLowerLimitPrice) && is(r.PreDelta, d::kPreDelta) &&
+              is(r.CurrDelta, d::kCurrDelta) && is(r.AveragePrice, d::kAveragePrice) &&
+              r.BandingUpperPrice == v + 0.25 && r.BandingLowerPrice == v + 0.75;
+    const double prices[] = {r.BidPrice1, r.AskPrice1, r.BidPrice2, r.AskPrice2, r.BidPrice3,
+                             r.AskPrice3, r.BidPrice4, r.AskPrice4, r.BidPrice5, r.AskPrice5};
+    const std::int32_t volumes[] = {r.BidVolume1, r.AskVolume1, r.BidVolume2, r.AskVolume2, r.BidVolume3,
+                                    r.AskVolume3, r.BidVolume4, r.AskVolume4, r.BidVolume5, r.AskVolume5};
+    for (std::uint32_t level = 0; level < 5; ++level) {
+        const std::uint32_t at = d::kLevels + level * d::kLevelSize;
+        ok = ok && is(prices[2 * level], at) && is(prices[2 * level + 1], at + d::kAskPrice) &&
+             volumes[2 * level] == r.Volume + static_cast<std::int32_t>(at) &&
+             volumes[2 * level + 1] == r.Volume - static_cast<std::int32_t>(at);
+    }
+    return ok;
+}
 
 // ---- one log ------------------------------------------------------------------------------------
 
@@ -135,7 +177,7 @@ public:
     void tick(const Depth& depth) { writer->publish_tick(depth.layout(), depth.bytes(), {1000, 2000}); }
     // Volume counts the ticks, so that each can be told from the next.
     void tick(const std::string& id = "rb2601", const std::string& exchange = "SHFE") {
-        tick(Depth(id, 3, exchange).volume(volume++));
+        tick(Depth(id, 3, exchange).fill(volume++));
     }
     void ticks(std::uint64_t count, const std::string& id = "rb2601") {
         while (count-- != 0) tick(id);

@@ -50,10 +50,9 @@ std::vector<std::pair<const char*, std::size_t>> bytes_of(Bound& q) {
 }
 
 void publish(tk::Writer& writer, const std::string& id, std::int32_t volume) {
-    const Depth depth(id);
-    Depth copy = depth;
-    copy.volume(volume);
-    writer.publish_tick(copy.layout(), copy.bytes(), {1, 2});
+    Depth depth(id);
+    depth.fill(volume);
+    writer.publish_tick(depth.layout(), depth.bytes(), {1, 2});
 }
 
 std::string where(const Stepper& s) { return "after " + std::to_string(s.steps()) + " instructions"; }
@@ -164,7 +163,7 @@ TEST(a_writer_stopped_at_any_instruction_is_continued) {
                 CHECK_EQ(std::string(r.InstrumentID), id);
                 const bool this_one = published && c.id != nullptr && std::strcmp(id, c.id) == 0;
                 CHECK_EQ(r.Volume, this_one ? 777 : std::strcmp(id, "IF2512") == 0 ? 2 : 4);
-                CHECK_EQ(r.LastPrice, 0.0);
+                CHECK(is_whole(r));
             }
             publish(writer, "rb2601", 778);
             publish(writer, "new999", 779);
@@ -310,7 +309,7 @@ TEST(a_reader_stopped_at_any_instruction_is_continued) {
                 reader.take(&block);
                 *reader.handed(reader.copy()) = 1;
                 reader.take(&block);
-                *reader.handed(reader.copy()) = 3;
+                *reader.handed(reader.copy()) = block.count;
             });
             bool more = true;
             std::uint64_t states = 0;
@@ -318,6 +317,7 @@ TEST(a_reader_stopped_at_any_instruction_is_continued) {
                 for (const std::uint64_t later : {0u, 2u, 6u, 20u}) {
                     twin.take_over();
                     const tk::Progress before = twin.bound.progress();
+                    REQUIRE(before.Handed <= before.BatchCount);
                     const std::uint64_t hand = before.BatchCount - before.Handed;
                     const std::uint64_t given = before.Received + before.Events - hand;
                     tk::Writer writer(&twin.log);
@@ -448,7 +448,9 @@ TEST(writers_killed_at_random_leave_a_log_that_goes_on) {
                     if (i % 5 == 0) writer.publish_event(tk::Event{}, {1, 2});
                 }
             });
-            while (fuse-- > 0 || t.head() == 0) {  // read while it writes, until the fuse has burnt
+            const auto opened = [&] { return t.log.header->Epoch.load() > lives; };
+            REQUIRE(eventually(opened));
+            while (fuse-- > 0) {  // read while it writes, until the fuse has burnt
                 const Taken got = take(*all->reader, 16);
                 for (const tk::Record& r : got.records) {
                     CHECK(r.Stamp > last);

@@ -66,9 +66,9 @@ def test_structures_of_the_binding_have_the_sizes_of_the_header(tmp_path: Path) 
         lines.append(f'printf("{name} %zu\\n", sizeof({name}));')
         for field, *_ in structure._fields_:
             lines.append(f'printf("{name}.{field} %zu\\n", offsetof({name}, {field}));')
-    source.write_text(
-        f'#include <stddef.h>\n#include <stdio.h>\n#include "{HEADER}"\nint main(void) {{ {"".join(lines)} return 0; }}\n'
-    )
+    includes = "#include <stddef.h>\n#include <stdio.h>\n"
+    body = "".join(lines)
+    source.write_text(f'{includes}#include "{HEADER}"\nint main(void) {{ {body} return 0; }}\n')
     subprocess.run(["gcc", str(source), "-o", str(tmp_path / "sizes")], check=True)
     printed = subprocess.run([str(tmp_path / "sizes")], capture_output=True, text=True, check=True).stdout
     expected = {}
