@@ -7,7 +7,12 @@ import struct
 
 SIZES = {1: 408, 2: 568, 3: 584}
 _ID_OFFSETS = {1: (9, 49), 2: (401, 482), 3: (401, 482)}
-_PRICE_OFFSETS = (*range(80, 136, 8), *range(144, 208, 8), *(224 + 32 * level + at for level in range(5) for at in (0, 16)), 384)
+_PRICE_OFFSETS = (
+    *range(80, 136, 8),
+    *range(144, 208, 8),
+    *(224 + 32 * level + at for level in range(5) for at in (0, 16)),
+    384,
+)
 
 
 def depth_struct(layout: int, instrument: bytes = b"rb2601", price: float = 3123.0) -> ct.Array[ct.c_char]:

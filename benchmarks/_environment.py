@@ -46,7 +46,9 @@ def _cpu_model() -> str:
 
 
 def _governor() -> str:
-    return _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").replace("unknown", "not visible (guest?)")
+    return _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").replace(
+        "unknown", "not visible (guest?)"
+    )
 
 
 def _virtual() -> str:

@@ -22,9 +22,8 @@ from typing import Any
 
 import faster_fifo
 import numpy as np
-
 from _environment import Programs, surroundings, version_of
-from _table import Report, Row, check, medians, options, with_spread
+from _table import Report, Row, check, medians, options
 
 from tickengine import TickLog, TickQueue
 from tickengine.tick import VENDOR_FIELDS
@@ -68,9 +67,16 @@ def work_dicts(queue: Any, count: int, ready: Any, results: Any) -> None:
 def write_dicts(queue: Any, interval_ns: int, burst: int, count: int, results: Any) -> None:
     """What paced_writer.cpp does, in Python: sleep, spin the rest, keep the schedule."""
     clock = time.monotonic_ns
-    fields: dict[str, Any] = {name: 3123.5 for name in VENDOR_FIELDS}
-    fields.update(InstrumentID=b"rb2601", ExchangeInstID=b"rb2601", ExchangeID=b"SHFE", TradingDay=b"20260105",
-                  ActionDay=b"20260105", UpdateTime=b"09:30:01", UpdateMillisec=500)
+    fields: dict[str, Any] = dict.fromkeys(VENDOR_FIELDS, 3123.5)
+    fields.update(
+        InstrumentID=b"rb2601",
+        ExchangeInstID=b"rb2601",
+        ExchangeID=b"SHFE",
+        TradingDay=b"20260105",
+        ActionDay=b"20260105",
+        UpdateTime=b"09:30:01",
+        UpdateMillisec=500,
+    )
     took = np.zeros(count, np.int64)
     late = 0
     start = clock() + FAR_NS
@@ -153,7 +159,7 @@ class Bench:
         check(ordered and lost == 0, f"ordered {ordered}, lost {lost}")
         latency = (np.array(seen) - np.array(due, np.int64)) / 1000.0
         check(bool((latency > 0).all()), "a tick was seen before it was due")
-        counted = latency[len(latency) // 10 // burst * burst:]
+        counted = latency[len(latency) // 10 // burst * burst :]
         row: Row = {f"p{p:g}": float(np.percentile(counted, p)) for p in PERCENTILES}
         row["max"] = float(counted.max())
         if burst > 1:
@@ -171,8 +177,12 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0)) if args.pin else None
     report = Report(
         "latency: microseconds from the scheduled time to price and instrument read in Python",
-        surroundings("worker first core, writer last core" if args.pin else "left to the scheduler", args.commit,
-                     **{"faster-fifo": version_of("faster-fifo")}, ring=f"{CAPACITY} ticks"),
+        surroundings(
+            "worker first core, writer last core" if args.pin else "left to the scheduler",
+            args.commit,
+            **{"faster-fifo": version_of("faster-fifo")},
+            ring=f"{CAPACITY} ticks",
+        ),
         args.json,
     )
     rows: list[Row] = []
@@ -181,9 +191,13 @@ def main() -> None:
         for number in range(1, args.rounds + 1):
             for shape in ("paced", "burst"):
                 for wait in ("spin", "adaptive", "block"):
-                    rows.append({"round": number, "shape": shape, "transport": f"tickengine {wait}", **bench.ticks(wait, shape)})
+                    rows.append(
+                        {"round": number, "shape": shape, "transport": f"tickengine {wait}", **bench.ticks(wait, shape)}
+                    )
                 for kind in ("mp.Queue", "faster-fifo"):
-                    rows.append({"round": number, "shape": shape, "transport": f"{kind} dict", **bench.dicts(kind, shape)})
+                    rows.append(
+                        {"round": number, "shape": shape, "transport": f"{kind} dict", **bench.dicts(kind, shape)}
+                    )
     values = [*(f"p{p:g}" for p in PERCENTILES), "max", "last", "last max", "put ns", "put p99", "late"]
     case = ["shape", "transport"]
     report.table("rounds", rows, ["round", *case, *values, "ticks"])

@@ -86,7 +86,9 @@ def one(number: int, style: str, count: int) -> Row:
         end.send("go")
     for end in ends:
         received, lost, ordered = end.recv()
-        check(received == CAPACITY - 1 and lost == 0 and ordered, f"received {received}, lost {lost}, ordered {ordered}")
+        check(
+            received == CAPACITY - 1 and lost == 0 and ordered, f"received {received}, lost {lost}, ordered {ordered}"
+        )
     for end in ends:  # one after the other, while all still map the log
         end.send("measure")
     after = [end.recv() for end in ends]
@@ -107,9 +109,16 @@ def one(number: int, style: str, count: int) -> Row:
 
     own = mean_growth("own")
     return {
-        "round": number, "reads with": style, "workers": count, "log file": stat.st_size / MIB,
-        "queue file KiB": queue_bytes / count / 1024, "own": own, "Pss": mean_growth("Pss"), "Rss": mean_growth("Rss"),
-        "process before": sum(b["own"] for b in before) / count / MIB, "all": stat.st_size / MIB + own * count,
+        "round": number,
+        "reads with": style,
+        "workers": count,
+        "log file": stat.st_size / MIB,
+        "queue file KiB": queue_bytes / count / 1024,
+        "own": own,
+        "Pss": mean_growth("Pss"),
+        "Rss": mean_growth("Rss"),
+        "process before": sum(b["own"] for b in before) / count / MIB,
+        "all": stat.st_size / MIB + own * count,
     }
 
 
@@ -131,7 +140,11 @@ def main() -> None:
     case = ["reads with", "workers"]
     values = ["log file", "queue file KiB", "own", "Pss", "Rss", "process before", "all"]
     report.table("rounds", rows, ["round", *case, *values])
-    report.table("medians", medians(rows, case, values), [*case, *with_spread(["log file", "own", "Pss"]), *values[1:2], *values[4:]])
+    report.table(
+        "medians",
+        medians(rows, case, values),
+        [*case, *with_spread(["log file", "own", "Pss"]), *values[1:2], *values[4:]],
+    )
     report.save()
 
 

@@ -119,8 +119,17 @@ def bound_rows(number: int, counts: list[int], chunks: int) -> list[Row]:
         for layout in (1, 3):
             for stamped in (True, False):
                 wall, cpu = measure(bench, layout, stamped, chunks)
-                rows.append({"round": number, "case": "bound", "n": queues, "layout": layout,
-                             "stamp": "yes" if stamped else "no", "wall ns": wall, "cpu ns": cpu})
+                rows.append(
+                    {
+                        "round": number,
+                        "case": "bound",
+                        "n": queues,
+                        "layout": layout,
+                        "stamp": "yes" if stamped else "no",
+                        "wall ns": wall,
+                        "cpu ns": cpu,
+                    }
+                )
         check(bench.log.info().ticks == bench.written, "the log has not counted what was written")
         bench.end()
         bench.close()
@@ -135,9 +144,19 @@ def reader_rows(number: int, case: str, counts: list[int], chunks: int) -> list[
             bench.flood(1, CAPACITY + 1000, True)
             wall, cpu = measure(bench, 1, True, chunks)
             wakes_before = bench.log.info().wakes
-        rows.append({"round": number, "case": case, "n": count, "layout": 1, "stamp": "yes", "wall ns": wall,
-                     "cpu ns": cpu, "wakes": wakes_before,
-                     "lost %": 100.0 * totals["lost"] / (bench.written * count)})
+        rows.append(
+            {
+                "round": number,
+                "case": case,
+                "n": count,
+                "layout": 1,
+                "stamp": "yes",
+                "wall ns": wall,
+                "cpu ns": cpu,
+                "wakes": wakes_before,
+                "lost %": 100.0 * totals["lost"] / (bench.written * count),
+            }
+        )
         bench.close()
     return rows
 
@@ -151,15 +170,30 @@ def instructions(programs: Programs) -> list[Row]:
         totals = []
         for ticks in (few, many):
             name = f"bench-{os.getpid()}-count"
-            command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, f"/dev/shm/{name}",
-                       str(layout), str(stamped), str(queues), str(ticks)]
+            command = [
+                "valgrind",
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+                program,
+                f"/dev/shm/{name}",
+                str(layout),
+                str(stamped),
+                str(queues),
+                str(ticks),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found = re.search(r"Collected\s*:\s*(\d+)", done.stderr)
             check(found is not None, f"valgrind has printed no count: {done.stderr[-300:]}")
             assert found is not None
             totals.append(int(found.group(1)))
-        rows.append({"layout": layout, "stamp": "yes" if stamped else "no", "queues": queues,
-                     "instructions": (totals[1] - totals[0]) / (many - few)})
+        rows.append(
+            {
+                "layout": layout,
+                "stamp": "yes" if stamped else "no",
+                "queues": queues,
+                "instructions": (totals[1] - totals[0]) / (many - few),
+            }
+        )
     return rows
 
 
@@ -172,8 +206,13 @@ def main() -> None:
     args = parser.parse_args()
     report = Report(
         "publish: nanoseconds per tick on the writer's thread",
-        surroundings("left to the scheduler", args.commit, valgrind=version_of_valgrind(),
-                     ring=f"{CAPACITY} ticks", tickengine=version_of("tickengine")),
+        surroundings(
+            "left to the scheduler",
+            args.commit,
+            valgrind=version_of_valgrind(),
+            ring=f"{CAPACITY} ticks",
+            tickengine=version_of("tickengine"),
+        ),
         args.json,
     )
     rows: list[Row] = []
@@ -194,8 +233,11 @@ def main() -> None:
         report.note("instructions", "not counted: valgrind was not found")
     else:
         with Programs() as programs:
-            report.table("instructions per tick (valgrind)", instructions(programs),
-                         ["layout", "stamp", "queues", "instructions"])
+            report.table(
+                "instructions per tick (valgrind)",
+                instructions(programs),
+                ["layout", "stamp", "queues", "instructions"],
+            )
     report.save()
 
 

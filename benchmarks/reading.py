@@ -51,7 +51,7 @@ def get_kept(queue: TickQueue) -> tuple[int, int]:
 
 
 def iterate(queue: TickQueue) -> tuple[int, int]:
-    for n, tick in enumerate(queue, 1):
+    for n, tick in enumerate(queue, 1):  # noqa: B007 (used behind the loop)
         if n == TICKS:
             break
     return n, tick.Volume
@@ -130,8 +130,11 @@ class Bench:
 def main() -> None:
     parser = options(__doc__ or "", rounds=7)
     args = parser.parse_args()
-    report = Report("reading: processor nanoseconds per tick in the reader",
-                    surroundings("left to the scheduler", args.commit), args.json)
+    report = Report(
+        "reading: processor nanoseconds per tick in the reader",
+        surroundings("left to the scheduler", args.commit),
+        args.json,
+    )
     rows: list[Row] = []
     for number in range(1, args.rounds + 1):
         bench = Bench()

@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-
 from _environment import Programs, surroundings
 from _table import Report, Row, check, medians, options, with_spread
 
@@ -137,8 +136,9 @@ class Bench:
 
     @contextmanager
     def front(self) -> Iterator[FrontProcess]:
-        with FrontProcess(MarketSpec(INSTRUMENTS), flat_out=True, prepared=PREPARED,
-                          wait_ids=len(INSTRUMENTS), send_timeout_s=60.0) as front:
+        with FrontProcess(
+            MarketSpec(INSTRUMENTS), flat_out=True, prepared=PREPARED, wait_ids=len(INSTRUMENTS), send_timeout_s=60.0
+        ) as front:
             if self._front_cores:
                 self._pin(front.pid, self._front_cores)
             yield front
@@ -153,7 +153,15 @@ class Bench:
         flow = self._programs.folder(f"flow{self._flows}") + "/"
         with self.front() as front:
             cpu, start = cpu_seconds(front.pid), time.monotonic()
-            command = [self._program, self.library, flow, front.address, str(self.seconds), str(WARM_TICKS), *INSTRUMENTS]
+            command = [
+                self._program,
+                self.library,
+                flow,
+                front.address,
+                str(self.seconds),
+                str(WARM_TICKS),
+                *INSTRUMENTS,
+            ]
             if self._engine_cores:
                 command = ["taskset", "-c", ",".join(map(str, self._engine_cores)), *command]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -165,14 +173,29 @@ class Bench:
             # The front is watched over the program's whole life, which is a little longer than the window.
             front_share = (cpu_seconds(front.pid) - cpu) / elapsed
         rate = ticks / ns * 1e9
-        return {"written/s": rate, "read/s": None, "front cpu": front_share * 1e9 / rate, "library cpu": cpu_ns / ticks,
-                "worker cpu": None, "lost %": None}
+        return {
+            "written/s": rate,
+            "read/s": None,
+            "front cpu": front_share * 1e9 / rate,
+            "library cpu": cpu_ns / ticks,
+            "worker cpu": None,
+            "lost %": None,
+        }
 
     def engine(self, target: Any, count: int) -> Row:
         workers = Workers(target, count, self._worker_cores)
         with self.front() as front:
-            engine = TickEngine(front.address, "9999", "bench", "bench", "app", "auth", INSTRUMENTS, workers.queues,
-                                library=self.library)
+            engine = TickEngine(
+                front.address,
+                "9999",
+                "bench",
+                "bench",
+                "app",
+                "auth",
+                INSTRUMENTS,
+                workers.queues,
+                library=self.library,
+            )
             with engine:
                 assert engine.pid is not None
                 if self._engine_cores:
@@ -185,8 +208,14 @@ class Bench:
 
                 def look() -> tuple[float, int, list[int], float, float, float]:
                     assert engine.pid is not None
-                    return (time.monotonic(), engine.log.info().ticks, workers.received(), cpu_seconds(front.pid),
-                            cpu_seconds(engine.pid), workers.cpu())
+                    return (
+                        time.monotonic(),
+                        engine.log.info().ticks,
+                        workers.received(),
+                        cpu_seconds(front.pid),
+                        cpu_seconds(engine.pid),
+                        workers.cpu(),
+                    )
 
                 a = look()
                 time.sleep(self.seconds)
@@ -215,16 +244,22 @@ def main() -> None:
     parser = options(__doc__ or "", rounds=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="measured window of each case (default 2)")
     parser.add_argument("--cases", default="A,B,C,D,E2,E4", help="comma-separated; A is needed for ratios")
-    parser.add_argument("--pin", action="store_true", help="front on the first core, library on the second, workers on "
-                        "the others (with two cores: on the front's)")
+    parser.add_argument(
+        "--pin",
+        action="store_true",
+        help="front on the first core, library on the second, workers on the others (with two cores: on the front's)",
+    )
     args = parser.parse_args()
     library, source = vendor.resolve(None)
     info = vendor.probe(library)
     report = Report(
         "vendor_rate: ticks a second through the genuine library, flat out",
-        surroundings("front first core, library second, workers the rest" if args.pin else "left to the scheduler",
-                     args.commit, vendor=f"{info.version} ({os.path.basename(library)}, {source})",
-                     instruments=str(len(INSTRUMENTS))),
+        surroundings(
+            "front first core, library second, workers the rest" if args.pin else "left to the scheduler",
+            args.commit,
+            vendor=f"{info.version} ({os.path.basename(library)}, {source})",
+            instruments=str(len(INSTRUMENTS)),
+        ),
         args.json,
     )
     with Programs() as programs:
@@ -251,8 +286,7 @@ def main() -> None:
                 rows.append(row)
     values = ["written/s", "read/s", "ratio", "written ratio", "front cpu", "library cpu", "worker cpu", "lost %"]
     report.table("rounds", rows, ["round", "case", *values])
-    report.table("medians", medians(rows, ["case"], values),
-                 ["case", *with_spread(values[:4]), *values[4:]])
+    report.table("medians", medians(rows, ["case"], values), ["case", *with_spread(values[:4]), *values[4:]])
     report.save()
 
 

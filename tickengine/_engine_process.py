@@ -10,6 +10,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -41,6 +42,7 @@ class Orders:
     library: str
     log_path: bytes
     queue_paths: tuple[bytes, ...]
+    temporary_flow: bool
     parent_pid: int
     log_level: int
 
@@ -127,11 +129,11 @@ class _Engine:
         thread.join()
         session.release()
         log.end()
+        flow.close()
         if orphaned:
             self._remove_segments(log)
         if session.failure:
             self._reporter.send("failure", session.failure)
-        flow.close()
         return EXIT_FAILED if session.failure else EXIT_STOPPED
 
     def _run_session(self, session: Session) -> None:
@@ -180,6 +182,8 @@ class _Engine:
         log.unlink()
         for path in self._orders.queue_paths:
             _segments.unlink(path)
+        if self._orders.temporary_flow:
+            shutil.rmtree(self._orders.settings.page_dir, ignore_errors=True)
 
 
 def _parent_descriptor(pid: int) -> int | None:

@@ -56,12 +56,12 @@ def sweep_once() -> None:
             return
         _swept = True
     prefix = f"tickengine-{os.geteuid()}-"
-    names = sorted(entry for entry in os.listdir(DIRECTORY) if entry.startswith(prefix))
-    for entry in names:  # ".log" sorts before ".queue" of the same name; queues look at their logs
-        path = os.fsencode(f"{DIRECTORY}/{entry}")
-        if entry.endswith(".log"):
+    paths = [os.fsencode(f"{DIRECTORY}/{entry}") for entry in os.listdir(DIRECTORY) if entry.startswith(prefix)]
+    for path in paths:
+        if path.endswith(b".log"):
             remove_ended_log(path, None)
-        elif entry.endswith(".queue"):
+    for path in paths:  # after the logs: a queue is kept while its log lives
+        if path.endswith(b".queue"):
             _remove_dead_queue(path)
 
 

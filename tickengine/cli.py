@@ -21,16 +21,16 @@ def _vendor(args: argparse.Namespace) -> int:
     found = [vendor.resolve(args.library)] if args.library else vendor.candidates()
     if not found:
         vendor.resolve(None)  # explains what to do
-    usable = 0
+    first = None
     for path, source in found:
         v = vendor.describe(path, source)
-        mark = "*" if not v.error and not usable else " "
-        usable += not v.error
-        print(f"{mark} {path}\n    found by: {source}")
+        first = first or v
+        print(f"{'*' if first is v else ' '} {path}\n    found by: {source}")
         what = f"version {v.version}, generation {v.generation}, layout L{v.layout}"
         print(f"    refused: {v.error}" if v.error else f"    {what}")
-    print("\n* would be used" if usable else "\nnone of these can be used")
-    return 0 if usable else 1
+    refused = first is not None and first.error
+    print("\n* is taken, and refused: name another one with library=" if refused else "\n* would be used")
+    return 1 if refused else 0
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,11 @@ def _credential(value: Any, name: str) -> str:
     return text
 
 
+def _directory(text: str) -> str:
+    """Absolute, as this process sees it: the engine process may stand elsewhere."""
+    return os.path.abspath(os.path.expanduser(text)) if text else ""
+
+
 @dataclass(frozen=True)
 class Settings:
     """One connection. Made by `settings`, which checks everything."""
@@ -118,7 +124,7 @@ def settings(
         app_id=_credential(app_id, "app_id"),
         auth_code=_credential(auth_code, "auth_code"),
         instruments=tuple(ids),
-        page_dir=_text(page_dir, "page_dir"),
+        page_dir=_directory(_text(page_dir, "page_dir")),
         using_udp=bool(using_udp),
         multicast=bool(multicast),
         production=bool(production),

@@ -54,6 +54,7 @@ class TickEngine:
 
     Raises:
         ConfigError: an argument is wrong.
+        VendorLibraryError: no vendor library was found.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class TickEngine:
                 *(q.path for q in self._queues if isinstance(q, TickQueue)),
                 *(place.path for place in self._places),
             ),
+            temporary_flow=self._temporary_flow is not None,
             parent_pid=os.getpid(),
             log_level=logger.getEffectiveLevel(),
         )

@@ -222,6 +222,8 @@ class Session:
                 self.trading_day = decode(c.trading_day)
                 for name in ("login_send", "login", "login_unknown"):
                     self._attempts.pop(name, None)
+                if c.error_id != 0:  # the log has it as refused, for its ErrorID; it counts as accepted
+                    self._event("logged_in", error_id=c.error_id, text=self.trading_day)
                 self._set_state("logged_in")
                 logger.info("logged in, trading day %s", self.trading_day or "not given")
         self._tell(c)

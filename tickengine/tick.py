@@ -138,7 +138,7 @@ class Tick(ct.Structure):
         Sequence: number of the record in its log, from 0.
         RecvTime: when the vendor's callback began, ns since 1970, UTC.
         RecvMonotonic: the same moment on ``CLOCK_MONOTONIC`` (`time.monotonic_ns`), for latencies.
-        ExchangeTime: ``ActionDay`` (or ``TradingDay`` where it is empty) and ``UpdateTime``.
+        ExchangeTime: ``ActionDay`` (or ``TradingDay`` where it is empty), ``UpdateTime`` and
             ``UpdateMillisec`` as the exchange states them, China Standard Time, in ns since 1970,
             UTC; 0 if they do not parse.
         TickNumber: ticks in the log before this one; InstrumentNumber: of this instrument.

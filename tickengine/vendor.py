@@ -113,6 +113,10 @@ def resolve(library: str | None) -> tuple[str, str]:
         VendorLibraryError: nothing was found.
     """
     if library == "compatible":
+        if not os.path.exists(compatible_library()):
+            raise ConfigError(
+                f"{compatible_library()!r} does not exist; install tickengine with pip, which compiles it"
+            )
         return compatible_library(), "tickengine's own compatible library"
     if library is not None:
         if os.sep in library or library.endswith(".so"):

@@ -56,6 +56,28 @@ ERRORS: dict[int, tuple[str, str, str]] = {
     13: ("INVESTOR_NOT_FOUND", "investor not found", "找不到投资者"),
     15: ("BAD_FIELD", "a field of the request is wrong", "字段有误"),
     16: ("INSTRUMENT_NOT_FOUND", "instrument not found", "找不到合约"),
+    19: ("INVESTOR_NOT_ACTIVE", "investor is not active", "投资者不活跃"),
+    48: ("INVALID_INVESTORIDORPASSWORD", "wrong investor or password", "投资者代码或密码不正确"),
+    49: ("INVALID_LOGIN_IPADDRESS", "login from this address is not allowed", "登录地址不允许"),
+    60: ("SINGLEUSERSESSION_EXCEED_LIMIT", "too many sessions of this user", "该用户会话数超限"),
+    63: ("AUTH_FAILED", "client authentication failed", "客户端认证失败"),
+    64: ("NOT_AUTHENT", "client is not authenticated", "客户端未认证"),
+    75: ("LOGIN_FORBIDDEN", "login forbidden, usually after repeated failures", "禁止登录，通常因连续失败"),
+    77: ("NO_FOUND_FUNCTION", "this front has no such function", "前置没有该功能"),
+    131: ("WEAK_PASSWORD", "password is too weak: change it first", "弱密码，请先修改"),
+    132: ("SIMPLE_PASSWORD", "password is too simple: change it first", "密码过于简单，请先修改"),
+    140: ("FIRST_LOGIN", "first login: change the password first", "首次登录，请先修改密码"),
+    143: ("IP_FORBIDDEN", "this address is forbidden", "该地址被禁止"),
+    144: ("IP_BLACK", "this address is on the black list", "该地址在黑名单中"),
+    2001: ("PASSWORD_MISMATCH", "password does not match", "密码不匹配"),
+    2012: ("ACCOUNT_NOT_ACTIVE", "account is not active", "账户不活跃"),
+    4040: (
+        "API_FRONT_SHAKE_HAND_ERR",
+        "api and front do not fit: another library version is needed",
+        "API 与前置握手失败，需要其他版本",
+    ),
+    6000: ("OVER_SUB_INST_LIMIT", "too many subscriptions", "订阅数超限"),
+    6023: ("AFTER_LOGIN", "logged in already", "已登录"),
 }
 
 _EVENT_WORDS: dict[str, tuple[str, str]] = {

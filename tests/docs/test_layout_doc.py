@@ -30,14 +30,26 @@ STRUCTS = (
     "QueueFilter",
 )
 # The document's words for a type, and the shim's in tk_layout(): sizes in bits, sizes in bytes.
-SHIM_TYPES = {"u64": "u8", "i64": "i8", "u32": "u4", "i32": "i4", "u16": "u2", "u8": "u1", "f64": "f8", "text": "S", "zeros": "S"}
+SHIM_TYPES = {
+    "u64": "u8",
+    "i64": "i8",
+    "u32": "u4",
+    "i32": "i4",
+    "u16": "u2",
+    "u8": "u1",
+    "f64": "f8",
+    "text": "S",
+    "zeros": "S",
+}
 TYPE_SIZES = {"u64": 8, "i64": 8, "u32": 4, "i32": 4, "u16": 2, "u8": 1, "f64": 8, "Progress": 64}
 
 Field = tuple[str, int, int, str]
 
 
 def _section(heading: str) -> str:
-    found = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {heading}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     assert found, f"docs/layout.md has no section '{heading}'"
     return found[1]
 
@@ -63,7 +75,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, i
             f'std::printf("{name}.{field} %zu %zu\\n", offsetof(tk::{name}, {field}), sizeof(tk::{name}::{field}));'
             for field, *_ in documented(name)
         ]
-    (place / "print.cpp").write_text('#include "layout.hpp"\n#include <cstdio>\nint main() {\n' + "\n".join(lines) + "\n}\n")
+    (place / "print.cpp").write_text(
+        '#include "layout.hpp"\n#include <cstdio>\nint main() {\n' + "\n".join(lines) + "\n}\n"
+    )
     command = [compiler, "-std=c++17", "-Wno-invalid-offsetof", "-I", str(ROOT / "shim" / "src")]
     subprocess.run([*command, str(place / "print.cpp"), "-o", str(place / "print")], check=True, timeout=100)
     out = subprocess.run([str(place / "print")], check=True, capture_output=True, text=True, timeout=20).stdout
@@ -133,7 +147,10 @@ class Plain:
             self.memory = mmap.mmap(f.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
         header = self.fields("LogHeader", 0)
         assert header["Magic"] == int.from_bytes(b"TKLOG\r\n\0", "little")
-        shape = [header[n] for n in ("LayoutVersion", "HeaderSize", "RecordSize", "InstrumentSize", "ReaderSize", "ReaderSlots")]
+        shape = [
+            header[n]
+            for n in ("LayoutVersion", "HeaderSize", "RecordSize", "InstrumentSize", "ReaderSize", "ReaderSlots")
+        ]
         assert shape == [1, 4096, 448, 320, 384, 256]
         self.capacity, instruments = header["Capacity"], header["InstrumentCapacity"]
         offsets = [4096]
