@@ -18,7 +18,7 @@ from .engine import TickEngine
 from .log import TickLog
 from .mdapi import MdApi
 from .queue import TickQueue
-from .tick import TICK_DTYPE, Event, Tick
+from .tick import TICK_DTYPE, Event, Tick, TickFlag
 
 __all__ = [
     "TICK_DTYPE",
@@ -37,6 +37,7 @@ __all__ = [
     "Tick",
     "TickEngine",
     "TickEngineError",
+    "TickFlag",
     "TickLog",
     "TickQueue",
     "VendorLibraryError",

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ._errors import ShimError, from_status
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED = range(5)
 WAIT_MODES = {"adaptive": 0, "spin": 1, "block": 2}
@@ -66,7 +66,8 @@ class Instrument(ct.Structure):
 
 class ReaderInfo(ct.Structure):
     _fields_ = [
-        *[(n, ct.c_uint64) for n in ("cursor", "received", "lost", "lost_events", "events", "lag", "wakes")],
+        *[(n, ct.c_uint64) for n in ("cursor", "received", "lost", "lost_events", "events")],
+        *[(n, ct.c_uint64) for n in ("skipped", "lag", "wakes")],
         ("queue_pid", ct.c_int32),
         ("reader_pid", ct.c_int32),
         *[(n, ct.c_uint32) for n in ("slot", "generation", "filters", "wants_events")],
@@ -84,7 +85,7 @@ class QueueInfo(ct.Structure):
         ("start", ct.c_int64),
         ("creator_pid", ct.c_int32),
         *[(n, ct.c_uint32) for n in ("filters", "wants_events", "wait_mode", "bind_version")],
-        *[(n, ct.c_uint32) for n in ("slot", "slot_generation", "closed", "creator_alive")],
+        *[(n, ct.c_uint32) for n in ("slot", "slot_generation", "closed", "creator_alive", "skip")],
     ]
 
 
@@ -99,7 +100,20 @@ class Take(ct.Structure):
         ("count", ct.c_uint32),
         ("state", ct.c_int32),
         ("reserved", ct.c_uint32),
-        *[(n, ct.c_uint64) for n in ("received", "lost", "lost_events", "cursor")],
+        *[(n, ct.c_uint64) for n in ("received", "lost", "lost_events", "skipped", "cursor")],
+    ]
+
+
+class ProductRule(ct.Structure):
+    _fields_ = [
+        ("product_id", ct.c_char * 12),
+        ("exchange_id", ct.c_char * 12),
+        ("session_count", ct.c_uint32),
+        ("auction_count", ct.c_uint32),
+        ("session_start", ct.c_int32 * 8),
+        ("session_end", ct.c_int32 * 8),
+        ("auction_start", ct.c_int32 * 4),
+        ("auction_end", ct.c_int32 * 4),
     ]
 
 
@@ -178,8 +192,14 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_writer_close", None, (_P,)),
     ("tk_writer_event", "status", (_P, _U32, _I32, _I32, _I64, _S, _U32, _U32)),
     ("tk_writer_tick", "status", (_P, _U32, _P)),
+    ("tk_writer_tick_at", "status", (_P, _U32, _P, _I64, _I64)),
+    (
+        "tk_writer_set_rules",
+        "status",
+        (_P, ct.POINTER(ProductRule), _U32, ct.POINTER(_I32), _U32, _I32, _I32),
+    ),
     ("tk_writer_flood", "status", (_P, _U32, _P, _U64, _I32, ct.POINTER(_I64))),
-    ("tk_queue_create", "status", (_S, _S, _ids, _U32, _I64, _I32, _I32, _PP)),
+    ("tk_queue_create", "status", (_S, _S, _ids, _U32, _I64, _I32, _I32, _U32, _PP)),
     ("tk_queue_attach", "status", (_S, _PP)),
     ("tk_queue_close", None, (_P,)),
     ("tk_queue_info_get", "status", (_P, ct.POINTER(QueueInfo))),

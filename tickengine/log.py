@@ -197,7 +197,7 @@ class TickLog:
         return result
 
     def queues(self) -> list[dict[str, Any]]:
-        """One entry per queue: ``name, pid, alive, sequence, lag, received, lost, lost_events, asleep``.
+        """One entry per queue: ``name, pid, alive, sequence, lag, received, lost, lost_events, skipped, asleep``.
 
         ``pid`` is the reading process (None: nobody), ``lag`` counts records between it and the head.
         """
@@ -213,6 +213,7 @@ class TickLog:
                 "received": r.received,
                 "lost": r.lost,
                 "lost_events": r.lost_events,
+                "skipped": r.skipped,
                 "asleep": bool(r.asleep),
             }
             for r in table[:count]

@@ -31,7 +31,7 @@ from ._shim import (
     new_handle,
 )
 from .log import TickLog
-from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick
+from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, TickFlag
 
 _BATCH = 256
 _WAIT_SLICE_NS = 500_000_000  # between looks at signals while a queue has no engine yet
@@ -59,6 +59,14 @@ def check_instruments(instruments: Iterable[str | bytes], what: str = "instrumen
     return list(ids)
 
 
+def check_skip(skip: int) -> int:
+    """The flags as a number. `ConfigError` for what is none."""
+    known = sum(TickFlag)
+    if isinstance(skip, bool) or not isinstance(skip, int) or skip < 0 or skip & ~known:
+        raise ConfigError(f"skip must be TickFlags joined with |, not {skip!r}")
+    return int(skip)
+
+
 class _Rebound(Exception):
     """The queue's engine has ended and another one has taken the queue: read on there."""
 
@@ -78,6 +86,7 @@ class TickQueue:
         events: also yield `Event`\\ s, in their place between the ticks.
         wait: how a blocking read waits. ``"adaptive"`` spins 10 µs, then sleeps; ``"block"`` sleeps at
             once; ``"spin"`` never sleeps: lowest latency, one CPU busy.
+        skip: flags (`TickFlag`, joined with ``|``): ticks that have one of them are passed over and counted in `skipped`.
         name: by which another process can take the queue up; default is a random one.
     """
 
@@ -90,6 +99,7 @@ class TickQueue:
         start: str | int = "now",
         events: bool = False,
         wait: str = "adaptive",
+        skip: int = 0,
         name: str | None = None,
     ) -> None:
         ids = [] if instruments is None else check_instruments(instruments)
@@ -105,11 +115,12 @@ class TickQueue:
             raise ConfigError(f"start must not be negative, as {start} is")
         else:
             begin = start
+        unwanted = check_skip(skip)
         _segments.sweep_once()
         chosen = _segments.random_name("q") if name is None else _segments.check_name(name)
         path, handle = _segments.queue_path(chosen), new_handle()
         lib().queue_create(
-            path, chosen.encode(), id_array(ids), len(ids), begin, events, WAIT_MODES[wait], ct.byref(handle)
+            path, chosen.encode(), id_array(ids), len(ids), begin, events, WAIT_MODES[wait], unwanted, ct.byref(handle)
         )
         self._setup(handle, path)
         self._owner_pid = os.getpid()
@@ -124,6 +135,7 @@ class TickQueue:
         start: str | int = "now",
         events: bool = False,
         wait: str = "adaptive",
+        skip: int = 0,
     ) -> TickQueue:
         """From an unrelated process: the queue called *name*, or a new one on the engine called *name*.
 
@@ -139,11 +151,11 @@ class TickQueue:
         except NotFoundError:
             pass
         else:
-            if instruments is not None or start != "now" or events or wait != "adaptive":
+            if instruments is not None or start != "now" or events or wait != "adaptive" or skip:
                 raise ConfigError(f"{name!r} is a queue with a filter and options of its own; attach it by name alone")
             return queue
         log = TickLog.attach(name)
-        queue = cls(instruments, start=start, events=events, wait=wait)
+        queue = cls(instruments, start=start, events=events, wait=wait, skip=skip)
         queue.bind(log)
         return queue
 
@@ -164,6 +176,7 @@ class TickQueue:
         lib().queue_info_get(handle, ct.byref(info))
         self.name: str = info.name.decode()
         self.events = bool(info.wants_events)
+        self.skip = TickFlag(info.skip)
         self._wait_mode: int = info.wait_mode
         self._filters: int = info.filters
         self._closed = False
@@ -408,7 +421,10 @@ class TickQueue:
         return take
 
     def qsize(self) -> int:
-        """Ticks written for this queue and not yet got (a moment's value; events are not counted)."""
+        """Ticks written for this queue and not yet got (a moment's value; events are not counted).
+
+        With ``skip=`` those that will be passed over are among them: nobody has looked at them yet.
+        """
         if self._reader is None:
             try:
                 self._open(None, False)
@@ -418,7 +434,7 @@ class TickQueue:
         return int(lib().reader_waiting(self._reader)) + in_hand
 
     def empty(self) -> bool:
-        """True if `get` would have to wait."""
+        """True if `get` would have to wait (with ``skip=``: if it would for sure)."""
         return self.qsize() == 0
 
     @property
@@ -430,6 +446,11 @@ class TickQueue:
     def lost_events(self) -> int:
         """The same for events, of a queue that asks for them."""
         return int(self._counters().lost_events)
+
+    @property
+    def skipped(self) -> int:
+        """Ticks passed over because of ``skip=``. ``received + lost + skipped`` is what was written for this queue."""
+        return int(self._counters().skipped)
 
     @property
     def received(self) -> int:

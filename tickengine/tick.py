@@ -8,6 +8,7 @@ struct access costs. `TICK_DTYPE` is the same record as a numpy dtype. Both repe
 from __future__ import annotations
 
 import ctypes as ct
+import enum
 import operator
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,37 @@ from .words import EVENT_NAMES, decode, event_text
 RECORD_SIZE = 448
 NO_INSTRUMENT = 0xFFFFFFFF
 KIND_TICK, KIND_EVENT = 0, 1
+
+
+
+class TickFlag(enum.IntFlag):
+    """What ``Tick.Flags`` says about a tick. No flag removes a tick; ``TickQueue(skip=...)`` does.
+
+    ``docs/data.md`` has the exact rules.
+    """
+
+    SNAPSHOT = 1 << 0
+    """First tick of its instrument after a login or subscription: the state the front had, perhaps old."""
+    BEFORE_OPEN = 1 << 1
+    AUCTION = 1 << 2
+    OUT_OF_SESSION = 1 << 3
+    """Between two sessions of a trading day: 10:15 to 10:30, lunch, between the night and the morning."""
+    AFTER_CLOSE = 1 << 4
+    DUPLICATE = 1 << 5
+    """Says exactly what the instrument's tick before it said."""
+    OUT_OF_ORDER = 1 << 6
+    """The exchange's time is before that of an earlier tick of the instrument."""
+    VOLUME_DOWN = 1 << 7
+    TURNOVER_DOWN = 1 << 8
+    TIME_REPAIRED = 1 << 9
+    """``ExchangeTime`` is not what the vendor's fields say."""
+    TIME_MISSING = 1 << 10
+    """``UpdateTime`` is no time: ``ExchangeTime`` is 0."""
+    DAY_GUESSED = 1 << 11
+    """The day of ``ExchangeTime`` rests on no rule, calendar or earlier tick."""
+    UNKNOWN_PRODUCT = 1 << 12
+    """No product rule: nothing is said about sessions."""
+
 
 _LEVELS = range(2, 6)
 
@@ -138,9 +170,9 @@ class Tick(ct.Structure):
         Sequence: number of the record in its log, from 0.
         RecvTime: when the vendor's callback began, ns since 1970, UTC.
         RecvMonotonic: the same moment on ``CLOCK_MONOTONIC`` (`time.monotonic_ns`), for latencies.
-        ExchangeTime: ``ActionDay`` (or ``TradingDay`` where it is empty), ``UpdateTime`` and
-            ``UpdateMillisec`` as the exchange states them, China Standard Time, in ns since 1970,
-            UTC; 0 if they do not parse.
+        ExchangeTime: when the exchange made it, ns since 1970, UTC: day, time and milliseconds by each
+            exchange's rules (``docs/data.md``); never less than the instrument's before; 0 if unknown.
+        Flags: a `TickFlag` as a number: what is worth knowing before the tick is used.
         TickNumber: ticks in the log before this one; InstrumentNumber: of this instrument.
         Instrument: index into the log's instrument table.
 

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 1
+#define TK_ABI_VERSION 2
 
 enum {
     TK_OK = 0,
@@ -52,6 +52,23 @@ enum {
     TK_EV_ACK_OVERDUE = 14,        /* Value: subscriptions without an answer */
     TK_EV_LOGIN_OVERDUE = 15,      /* the login was not answered in time */
     TK_EV_STALE = 16               /* Value: seconds without a tick */
+};
+
+/* Flags of a tick: what is worth knowing about it before it is used. docs/data.md has the rules. */
+enum {
+    TK_FLAG_SNAPSHOT = 1,         /* first of its instrument after a login or subscription */
+    TK_FLAG_BEFORE_OPEN = 2,
+    TK_FLAG_AUCTION = 4,
+    TK_FLAG_OUT_OF_SESSION = 8,   /* between two sessions of a trading day */
+    TK_FLAG_AFTER_CLOSE = 16,
+    TK_FLAG_DUPLICATE = 32,       /* says what the one before it said */
+    TK_FLAG_OUT_OF_ORDER = 64,    /* its time is before that of an earlier tick */
+    TK_FLAG_VOLUME_DOWN = 128,
+    TK_FLAG_TURNOVER_DOWN = 256,
+    TK_FLAG_TIME_REPAIRED = 512,  /* ExchangeTime is not what the fields say */
+    TK_FLAG_TIME_MISSING = 1024,  /* no UpdateTime: ExchangeTime is 0 */
+    TK_FLAG_DAY_GUESSED = 2048,   /* no rule and no calendar gave the day of ExchangeTime */
+    TK_FLAG_UNKNOWN_PRODUCT = 4096 /* no product rule: nothing is said about sessions */
 };
 
 TK_API int32_t tk_abi_version(void);
@@ -93,7 +110,7 @@ typedef struct tk_instrument {
 } tk_instrument;
 
 typedef struct tk_reader_info {
-    uint64_t cursor, received, lost, lost_events, events, lag, wakes;
+    uint64_t cursor, received, lost, lost_events, events, skipped, lag, wakes;
     int32_t queue_pid, reader_pid;
     uint32_t slot, generation, filters, wants_events, reader_alive, asleep;
     char name[64];
@@ -139,6 +156,27 @@ TK_API int32_t tk_writer_event(tk_writer *writer, uint32_t code, int32_t reason,
                                uint32_t text_encoding);
 /* Publish one vendor DepthMarketData struct of the given layout (1, 2, 3), as the callback does. */
 TK_API int32_t tk_writer_tick(tk_writer *writer, uint32_t layout, const void *depth_market_data);
+/* The same with a receive time of the caller's: for a recording that is played again. */
+TK_API int32_t tk_writer_tick_at(tk_writer *writer, uint32_t layout, const void *depth_market_data,
+                                 int64_t realtime_ns, int64_t monotonic_ns);
+
+/* A product's hours, in seconds of the local (China) day, [start, end), none across midnight: a night
+ * session to 02:30 is two. */
+enum { TK_MAX_SESSIONS = 8, TK_MAX_AUCTIONS = 4 };
+typedef struct tk_product_rule {
+    char product_id[12];  /* the letters in front of an instrument id */
+    char exchange_id[12]; /* SHFE INE DCE GFEX CZCE CFFEX */
+    uint32_t session_count, auction_count;
+    int32_t session_start[8], session_end[8];
+    int32_t auction_start[4], auction_end[4];
+} tk_product_rule;
+
+/* What the writer knows of products and of days without trading (YYYYMMDD, weekdays; complete from
+ * first_day to last_day, 0 and 0: no list). Replaces what it knew. At any time, from any thread; the
+ * vendor's thread is held up for some instructions only. Without a call every product is unknown. */
+TK_API int32_t tk_writer_set_rules(tk_writer *writer, const tk_product_rule *products, uint32_t count,
+                                   const int32_t *holidays, uint32_t holiday_count, int32_t first_day,
+                                   int32_t last_day);
 /* Publish `count` copies of it flat out with Volume = running number: the cost of publishing for
  * benchmarks. stamped: take the receive stamp each time. Blocks; *elapsed_ns is the time it took. */
 TK_API int32_t tk_writer_flood(tk_writer *writer, uint32_t layout, const void *depth_market_data,
@@ -157,13 +195,14 @@ typedef struct tk_queue_info {
     int64_t start;
     int32_t creator_pid;
     uint32_t filters, wants_events, wait_mode, bind_version, slot, slot_generation, closed;
-    uint32_t creator_alive;
+    uint32_t creator_alive, skip;
 } tk_queue_info;
 
-/* Make a queue. ids: count pointers to instrument ids, none = every instrument. */
+/* Make a queue. ids: count pointers to instrument ids, none = every instrument. skip: ticks with one of
+ * these TK_FLAG_* are passed over and counted. */
 TK_API int32_t tk_queue_create(const char *path, const char *name, const char *const *ids,
                                uint32_t count, int64_t start, int32_t wants_events, int32_t wait_mode,
-                               tk_queue **out);
+                               uint32_t skip, tk_queue **out);
 TK_API int32_t tk_queue_attach(const char *path, tk_queue **out);
 TK_API void tk_queue_close(tk_queue *queue);
 TK_API int32_t tk_queue_info_get(tk_queue *queue, tk_queue_info *out);
@@ -191,7 +230,7 @@ typedef struct tk_take {
     uint32_t count;      /* out: records taken */
     int32_t state;       /* out: TK_TAKE_* */
     uint32_t reserved;
-    uint64_t received, lost, lost_events, cursor; /* out: the queue's counters */
+    uint64_t received, lost, lost_events, skipped, cursor; /* out: the queue's counters */
 } tk_take;
 
 enum {
@@ -212,7 +251,8 @@ TK_API int32_t tk_reader_take(tk_reader *reader, tk_take *take);
 TK_API uint64_t *tk_reader_handed(tk_reader *reader, uint32_t copy);
 /* Which of the two words belongs to the present batch. */
 TK_API uint32_t tk_reader_copy(tk_reader *reader);
-/* Ticks waiting: what has been written for this queue and neither received nor lost. */
+/* Ticks waiting: what has been written for this queue and neither received nor lost nor skipped yet.
+ * Those that will be skipped are among them: their flags have not been looked at. */
 TK_API uint64_t tk_reader_waiting(tk_reader *reader);
 /* Counters as take gives them, with what is known to be lost by now. */
 TK_API int32_t tk_reader_counters(tk_reader *reader, tk_take *out);

@@ -195,6 +195,24 @@ int32_t tk_writer_tick(tk_writer* writer, uint32_t layout, const void* depth_mar
     return TK_OK;
 }
 
+int32_t tk_writer_tick_at(tk_writer* writer, uint32_t layout, const void* depth_market_data, int64_t realtime_ns,
+                          int64_t monotonic_ns) {
+    const tk::DepthLayout* l = tk::depth_layout(layout);
+    if (l == nullptr) return fail(TK_E_ARG, "DepthMarketData layout %u is not known", layout);
+    writer->writer.publish_tick(*l, static_cast<const char*>(depth_market_data), {realtime_ns, monotonic_ns});
+    return TK_OK;
+}
+
+int32_t tk_writer_set_rules(tk_writer* writer, const tk_product_rule* products, uint32_t count,
+                            const int32_t* holidays, uint32_t holiday_count, int32_t first_day, int32_t last_day) {
+    return guarded("tk_writer_set_rules", [&] {
+        auto rules = std::make_unique<tk::Rules>();
+        const int32_t rc = rules->set(products, count, holidays, holiday_count, first_day, last_day);
+        if (rc == TK_OK) writer->writer.set_rules(std::move(rules));
+        return rc;
+    });
+}
+
 int32_t tk_writer_flood(tk_writer* writer, uint32_t layout, const void* depth_market_data, uint64_t count,
                         int32_t stamped, int64_t* elapsed_ns) {
     const tk::DepthLayout* l = tk::depth_layout(layout);
@@ -216,11 +234,11 @@ int32_t tk_writer_flood(tk_writer* writer, uint32_t layout, const void* depth_ma
 // ---- queue ----
 
 int32_t tk_queue_create(const char* path, const char* name, const char* const* ids, uint32_t count,
-                        int64_t start, int32_t wants_events, int32_t wait_mode, tk_queue** out) {
+                        int64_t start, int32_t wants_events, int32_t wait_mode, uint32_t skip, tk_queue** out) {
     return guarded("tk_queue_create", [&] {
         auto queue = std::make_unique<tk_queue>();
         const int32_t rc = tk::create_queue(path, name, ids, count, start, wants_events != 0,
-                                            static_cast<uint32_t>(wait_mode), &queue->queue);
+                                            static_cast<uint32_t>(wait_mode), &queue->queue, skip);
         if (rc == TK_OK) *out = queue.release();
         return rc;
     });
@@ -250,6 +268,7 @@ int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
     out->filters = queue->queue.filtered ? queue->queue.filter_count : 0;
     out->wants_events = h.WantsEvents;
     out->wait_mode = h.WaitMode;
+    out->skip = h.Skip;
     out->slot = h.Slot.load(std::memory_order_relaxed);
     out->slot_generation = h.SlotGeneration.load(std::memory_order_relaxed);
     out->closed = h.Closed.load(std::memory_order_relaxed);

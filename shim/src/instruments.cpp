@@ -67,6 +67,16 @@ std::uint32_t InstrumentIndex::find(const DepthLayout& layout, const char* depth
     return find_slowly(layout, depth);
 }
 
+std::uint32_t InstrumentIndex::find_id(const char* id, std::size_t length) const {
+    char text[kInstrumentIdSize];
+    take_text(text, id, length);
+    for (std::uint64_t b = hash_id(text) & bucket_mask_; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
+        const InstrumentEntry& e = log_->instruments[buckets_[b] - 1];
+        if (std::memcmp(e.InstrumentID, text, sizeof text) == 0) return e.Primary;
+    }
+    return kNoInstrument;
+}
+
 std::uint32_t InstrumentIndex::find_slowly(const DepthLayout& layout, const char* depth) {
     InstrumentEntry wanted{};
     take_text(wanted.InstrumentID, depth + layout.instrument_id, layout.instrument_id_size);

@@ -18,6 +18,9 @@ public:
     // kNoInstrument when the table is full.
     std::uint32_t find(const DepthLayout& layout, const char* depth);
 
+    // The primary entry of an InstrumentID, kNoInstrument if there is none.
+    std::uint32_t find_id(const char* id, std::size_t length) const;
+
 private:
     std::uint32_t find_slowly(const DepthLayout& layout, const char* depth);
     std::uint32_t insert(const InstrumentEntry& wanted, std::uint64_t hash);

@@ -1,4 +1,4 @@
-// The shared-memory map of a tick log and of a queue, version 1.
+// The shared-memory map of a tick log and of a queue, version 2.
 // docs/layout.md is the description for people and for other languages; every number stated there
 // is checked here. Only fixed-width types, no pointers: two processes map it at different addresses.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace tk {
 
-constexpr std::uint32_t kLayoutVersion = 1;
+constexpr std::uint32_t kLayoutVersion = 2;
 constexpr char kLogMagic[8] = {'T', 'K', 'L', 'O', 'G', '\r', '\n', '\0'};
 constexpr char kQueueMagic[8] = {'T', 'K', 'Q', 'U', 'E', 'U', 'E', '\0'};
 
@@ -27,6 +27,23 @@ constexpr std::uint64_t kUnknown = ~0ull;
 
 enum RecordKind : std::uint8_t { kTick = 0, kEvent = 1 };
 
+// Record.Flags: what is worth knowing about a tick before it is used. docs/data.md has the rules.
+enum TickFlag : std::uint16_t {
+    kSnapshot = 1 << 0,
+    kBeforeOpen = 1 << 1,
+    kAuction = 1 << 2,
+    kOutOfSession = 1 << 3,
+    kAfterClose = 1 << 4,
+    kDuplicate = 1 << 5,
+    kOutOfOrder = 1 << 6,
+    kVolumeDown = 1 << 7,
+    kTurnoverDown = 1 << 8,
+    kTimeRepaired = 1 << 9,
+    kTimeMissing = 1 << 10,
+    kDayGuessed = 1 << 11,
+    kUnknownProduct = 1 << 12,
+};
+
 // One record of the log: a tick. Seven cache lines; the odd number keeps the hot first lines of
 // neighbouring records in different cache sets. What a strategy looks at first is in line 0, next
 // to the stamp that a waiting reader polls, so that one line transfer brings both.
@@ -34,7 +51,7 @@ struct alignas(64) Record {
     std::uint64_t Stamp;  // Sequence + 1 once published, anything older before
     std::int64_t RecvTime;
     std::uint32_t Instrument;  // index into the instrument table
-    std::uint16_t Flags;
+    std::uint16_t Flags;  // enum TickFlag
     std::uint8_t Kind;
     std::uint8_t Reserved0;
     double LastPrice;
@@ -152,15 +169,17 @@ struct alignas(64) ReaderSlot {
     std::atomic<std::uint64_t> ExpectedEvent;  // number of the next event, kUnknown at first
     std::atomic<std::uint32_t> Filters;        // number of instruments asked for, 0 all
     std::atomic<std::uint32_t> WantsEvents;
-    // What was expected at the start. Sum of the filters' Expected - FirstNumbers == Received + Lost, and
-    // ExpectedEvent - FirstEvent == Events + LostEvents, whenever no take is under way.
+    // What was expected at the start. Sum of the filters' Expected - FirstNumbers == Received + Lost +
+    // Skipped, and ExpectedEvent - FirstEvent == Events + LostEvents, whenever no take is under way.
     std::atomic<std::uint64_t> FirstNumbers;
     std::atomic<std::uint64_t> FirstEvent;
-    char Reserved0[8];
+    std::atomic<std::uint32_t> Skip;  // ticks with one of these flags are not wanted
+    char Reserved0[4];
     char Name[kNameSize];
     Progress Copies[2];
     alignas(64) std::atomic<std::uint32_t> Which;
     std::uint32_t Reserved1;
+    std::atomic<std::uint64_t> Skipped[2];  // belongs to Copies: ticks passed over for their flags
     // line of its own: the writer touches it when this reader sleeps
     alignas(64) std::atomic<std::uint32_t> Sleep;  // odd: asleep or about to be
     std::uint32_t Reserved2;
@@ -231,6 +250,8 @@ struct alignas(64) QueueHeader {
     std::int64_t Start;  // -1 now, -2 oldest, otherwise a sequence
     std::uint64_t CreatorProcess;
     char Name[kNameSize];
+    std::uint32_t Skip;  // ticks with one of these flags are not wanted
+    std::uint32_t Reserved0;
     // binding to a log: changes under an odd BindVersion; a futex word
     alignas(64) std::atomic<std::uint32_t> BindVersion;  // 0 never bound
     std::atomic<std::uint32_t> Slot;

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "copy.hpp"
-#include "exchange_time.hpp"
+#include "judge.hpp"
 #include "layout.hpp"
 #include "vendor_abi.hpp"
 
@@ -50,25 +50,45 @@ inline std::uint64_t text9(std::uint64_t first8, const char* p) {
     return (first8 >> 56) == 0 ? 0 : static_cast<unsigned char>(p[8]);
 }
 
+inline TickTexts texts_of(const char* d) {
+    TickTexts t;
+    t.trading = text8(d + depth::kTradingDay);
+    t.action = text8(d + depth::kActionDay);
+    t.update = text8(d + depth::kUpdateTime);
+    t.trading9 = text9(t.trading, d + depth::kTradingDay);
+    t.action9 = text9(t.action, d + depth::kActionDay);
+    t.update9 = text9(t.update, d + depth::kUpdateTime);
+    return t;
+}
+
+inline Facts facts_of(const char* d, std::int64_t recv_time, std::uint32_t entry, const char (&ids)[kTextWords * 8]) {
+    Facts f;
+    f.recv_time = recv_time;
+    f.millisec = static_cast<std::int32_t>(load_raw4(d + depth::kUpdateMillisec));
+    f.volume = static_cast<std::int32_t>(load_raw4(d + depth::kVolume));
+    std::memcpy(&f.turnover, d + depth::kTurnover, sizeof f.turnover);
+    f.entry = entry;
+    f.instrument_id = ids + offsetof(Record, InstrumentID) - kTextOffset;
+    f.exchange_id = ids + offsetof(Record, ExchangeID) - kTextOffset;
+    return f;
+}
+
 struct TickHead {
-    std::int64_t recv_time, recv_monotonic;
+    std::int64_t recv_time, recv_monotonic, exchange_time;
     std::uint64_t tick_number, instrument_number;
-    std::uint32_t instrument;
+    std::uint32_t instrument, flags;
 };
+
+// Flags and Kind (a tick) stand behind the instrument's index in one word.
+inline void store_flags(Record* r, std::uint32_t instrument, std::uint32_t flags) {
+    store_word(&r->Instrument, instrument | std::uint64_t{flags} << 32);
+}
 
 // Everything but Stamp. `ids`: ExchangeID and InstrumentID as they stand at the end of a record.
 inline void store_tick(Record* r, const DepthLayout& layout, const char* d, const TickHead& head,
-                       const char (&ids)[kTextWords * 8], ExchangeClock& exchange_clock) {
-    const std::uint64_t trading = text8(d + depth::kTradingDay), action = text8(d + depth::kActionDay),
-                        update = text8(d + depth::kUpdateTime);
-    const std::uint64_t trading9 = text9(trading, d + depth::kTradingDay),
-                        action9 = text9(action, d + depth::kActionDay),
-                        update9 = text9(update, d + depth::kUpdateTime);
-    const auto millisec = static_cast<std::int32_t>(load_raw4(d + depth::kUpdateMillisec));
-
+                       const char (&ids)[kTextWords * 8], const TickTexts& texts) {
     store_word(&r->RecvMonotonic, static_cast<std::uint64_t>(head.recv_monotonic));
-    store_word(&r->ExchangeTime,
-               static_cast<std::uint64_t>(exchange_clock.at(trading, action, update, millisec)));
+    store_word(&r->ExchangeTime, static_cast<std::uint64_t>(head.exchange_time));
     store_word(&r->TickNumber, head.tick_number);
     store_word(&r->InstrumentNumber, head.instrument_number);
     store_price(r->Turnover, d + depth::kTurnover);
@@ -111,23 +131,35 @@ inline void store_tick(Record* r, const DepthLayout& layout, const char* d, cons
                   offsetof(Record, UpdateTime) - kTextOffset == 18 &&
                   offsetof(Record, ExchangeID) - kTextOffset == 27);
     char* text = reinterpret_cast<char*>(r) + kTextOffset;
-    store_word(text, trading);
-    store_word(text + 8, trading9 | action << 8);
-    store_word(text + 16, action >> 56 | action9 << 8 | update << 16);
-    store_word(text + 24, update >> 48 | update9 << 16 | load_raw8(ids + 24));
+    store_word(text, texts.trading);
+    store_word(text + 8, texts.trading9 | texts.action << 8);
+    store_word(text + 16, texts.action >> 56 | texts.action9 << 8 | texts.update << 16);
+    store_word(text + 24, texts.update >> 48 | texts.update9 << 16 | load_raw8(ids + 24));
 #pragma GCC unroll 16
     for (std::size_t i = 4; i < kTextWords; ++i) store_word(text + 8 * i, load_raw8(ids + 8 * i));
 
     // Line 0 last: the line that a waiting reader polls is taken from it only once.
     store_word(&r->RecvTime, static_cast<std::uint64_t>(head.recv_time));
-    store_word(&r->Instrument, head.instrument);  // Flags, Kind (a tick) and the spare byte are 0
+    store_flags(r, head.instrument, head.flags);
     store_price(r->LastPrice, d + depth::kLastPrice);
     store_price(r->BidPrice1, d + depth::kLevels);
     store_price(r->AskPrice1, d + depth::kLevels + depth::kAskPrice);
     store_int(r->Volume, d + depth::kVolume);
     store_int(r->BidVolume1, d + depth::kLevels + depth::kBidVolume);
     store_int(r->AskVolume1, d + depth::kLevels + depth::kAskVolume);
-    __atomic_store_n(&r->UpdateMillisec, millisec, __ATOMIC_RELAXED);
+    store_int(r->UpdateMillisec, d + depth::kUpdateMillisec);
+}
+
+// True if two records of one instrument say the same: everything from LastPrice on but the engine's own
+// times and numbers. Bit by bit, so that NaN is NaN.
+inline bool same_content(const Record* a, const Record* b) {
+    constexpr std::size_t kFirst = offsetof(Record, LastPrice) / 8, kOwn = offsetof(Record, RecvMonotonic) / 8,
+                          kRest = offsetof(Record, Turnover) / 8;
+    const auto* x = reinterpret_cast<const std::uint64_t*>(a);
+    const auto* y = reinterpret_cast<const std::uint64_t*>(b);
+    for (std::size_t i = kFirst; i < kRecordWords; i = i + 1 == kOwn ? kRest : i + 1)
+        if (load_word(x + i) != load_word(y + i)) return false;
+    return true;
 }
 
 // The ids as store_tick() wants them: zeros in front where the day and time texts go.

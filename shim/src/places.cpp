@@ -156,6 +156,8 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     slot->FirstEvent.store(cursor - ticks);
     slot->Filters.store(queue->filtered ? queue->filter_count : 0);
     slot->WantsEvents.store(q.WantsEvents);
+    slot->Skip.store(q.Skip);
+    for (auto& skipped : slot->Skipped) skipped.store(0);
     std::memcpy(slot->Name, q.Name, sizeof slot->Name);
     slot->Copies[0] = Progress{};
     slot->Copies[0].Cursor = slot->Copies[0].BatchFirst = cursor;
@@ -213,7 +215,8 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
             tk_reader_info& r = out[found];
             // SYNC progress (acquire): partner is the release in Reader::commit().
             Progress p;
-            copy_from_shared(&p, &s.Copies[s.Which.load(std::memory_order_acquire) & 1], sizeof p / 8);
+            const std::uint32_t which = s.Which.load(std::memory_order_acquire) & 1;
+            copy_from_shared(&p, &s.Copies[which], sizeof p / 8);
             const std::uint64_t reader = s.ReaderProcess.load(), queue = s.QueueProcess.load();
             r = tk_reader_info{};
             r.cursor = p.Cursor;
@@ -221,6 +224,7 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
             r.lost = p.Lost;
             r.lost_events = p.LostEvents;
             r.events = p.Events;
+            r.skipped = s.Skipped[which].load(std::memory_order_relaxed);
             r.lag = head - std::min(head, p.Cursor);
             r.wakes = s.Wakes.load(std::memory_order_relaxed);
             r.queue_pid = identity_pid(queue);

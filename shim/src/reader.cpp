@@ -61,6 +61,8 @@ std::int32_t Reader::open() {
 
     which_ = slot_->Which.load(std::memory_order_acquire) & 1;
     copy_from_shared(&now_, &slot_->Copies[which_], sizeof now_ / 8);
+    skipped_ = slot_->Skipped[which_].load(std::memory_order_relaxed);
+    skip_ = queue_->header->Skip;
     events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
     wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
     resume();
@@ -84,13 +86,13 @@ void Reader::close() {
 // here: a successor killed now leaves a state that the next one treats in the same way.
 void Reader::resume() {
     const std::uint64_t in_hand = now_.BatchCount - std::min(now_.BatchCount, now_.Handed);
-    const bool committed = numbered() == now_.Received + now_.Lost &&
+    const bool committed = numbered() == now_.Received + now_.Lost + skipped_ &&
                            slot_->ExpectedEvent.load() - slot_->FirstEvent.load() == now_.Events + now_.LostEvents;
     if (in_hand == 0 && committed) return;
     struct Seen {
         std::uint64_t sequence, number;
         std::int32_t filter;
-        bool event;
+        bool event, skipped;
     };
     std::vector<Seen> seen;
     // SYNC head (acquire): partner is the exchange in Writer::finish().
@@ -100,27 +102,30 @@ void Reader::resume() {
         const Record* r = log_->slot(s);
         const std::int32_t filter = filter_of(r);
         if (filter == kUnwanted) continue;
-        const bool event = static_cast<std::uint8_t>(load_word(&r->Instrument) >> 48) != kTick;
-        if (!event && queue_->filtered && static_cast<std::uint32_t>(load_word(&r->Instrument)) == kNoInstrument) {
-            seen.push_back({s, kUnknown, filter, false});
+        const std::uint64_t word = load_word(&r->Instrument);  // Instrument, Flags, Kind
+        const bool event = static_cast<std::uint8_t>(word >> 48) != kTick;
+        const bool skipped = !event && (static_cast<std::uint16_t>(word >> 32) & skip_) != 0;
+        if (!event && queue_->filtered && static_cast<std::uint32_t>(word) == kNoInstrument) {
+            seen.push_back({s, kUnknown, filter, false, skipped});
             continue;
         }
         // An event's number stands where a tick's InstrumentNumber does.
-        seen.push_back({s, load_word(event || queue_->filtered ? &r->InstrumentNumber : &r->TickNumber), filter, event});
+        seen.push_back({s, load_word(event || queue_->filtered ? &r->InstrumentNumber : &r->TickNumber), filter, event, skipped});
     }
     std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
     const std::uint64_t oldest = log_->oldest(log_->header->Head.load(std::memory_order_relaxed));
     seen.erase(seen.begin(), std::find_if(seen.begin(), seen.end(), [&](const Seen& x) { return x.sequence >= oldest; }));
 
     const auto cursor = std::find_if(seen.begin(), seen.end(), [&](const Seen& x) { return x.sequence >= now_.Cursor; });
-    const auto there = std::min<std::uint64_t>(in_hand, static_cast<std::uint64_t>(cursor - seen.begin()));
-    const auto from = cursor - static_cast<std::ptrdiff_t>(there);
+    std::uint64_t there = 0;  // of those in hand; what was skipped between them is counted again
+    auto from = cursor;
+    while (from != seen.begin() && there < in_hand) there += (--from)->skipped ? 0 : 1;
     for (auto x = from; x != seen.end(); ++x) {
-        if (x < cursor) --(x->event ? now_.Events : now_.Received);
+        if (x < cursor) --(x->skipped ? skipped_ : x->event ? now_.Events : now_.Received);
         std::atomic<std::uint64_t>& place = expected(x->filter, x->event);
         if (x->number < place.load(std::memory_order_relaxed)) place.store(x->number, std::memory_order_relaxed);
     }
-    if (there != 0) now_.Cursor = from->sequence;
+    if (from != cursor) now_.Cursor = from->sequence;
     // Those in hand that are gone were ticks, as far as that can be; whether one was an event is gone too.
     const std::uint64_t gone = in_hand - there, ticks = std::min(gone, now_.Received);
     now_.Received -= ticks;
@@ -129,7 +134,7 @@ void Reader::resume() {
     if (queue_->filtered && log_->header->InstrumentOverflow.load(std::memory_order_relaxed) != 0) {
         now_.Lost += ticks;  // ticks beyond the table have no numbers: the sum says nothing
     } else {
-        now_.Lost = less(numbered(), now_.Received);
+        now_.Lost = less(numbered(), now_.Received + skipped_);
     }
     if (events_) now_.LostEvents = less(slot_->ExpectedEvent.load() - slot_->FirstEvent.load(), now_.Events);
 }
@@ -263,6 +268,10 @@ bool Reader::keep(const Record& r, std::int32_t filter) {
         }
         place.store(number + 1, std::memory_order_relaxed);
     }
+    if (!event && (r.Flags & skip_) != 0) {
+        ++skipped_;
+        return false;
+    }
     ++(event ? now_.Events : now_.Received);
     return true;
 }
@@ -307,6 +316,7 @@ void Reader::commit(std::uint32_t count, bool handed) {
     now_.Handed = handed ? count : 0;
     batch_first_ = now_.Cursor;
     copy_to_shared(&slot_->Copies[1 - which_], &now_, sizeof now_ / 8);
+    slot_->Skipped[1 - which_].store(skipped_, std::memory_order_relaxed);
     which_ = 1 - which_;
     // SYNC progress (release): the copy is whole before it becomes the valid one. Partner: the acquire
     // in open() and in tk_log_readers().
@@ -353,7 +363,7 @@ std::int32_t Reader::take(tk_take* t) {
             break;
         }
     }
-    report(now_, t);
+    report(now_, skipped_, t);
     return TK_OK;
 }
 
@@ -410,7 +420,8 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
 
 // ---- counters ----------------------------------------------------------------------------------
 
-void Reader::report(const Progress& p, tk_take* t) {
+void Reader::report(const Progress& p, std::uint64_t skipped, tk_take* t) {
+    t->skipped = skipped;
     t->received = p.Received;
     t->lost = p.Lost;
     t->lost_events = p.LostEvents;
@@ -422,12 +433,13 @@ void Reader::counters(tk_take* t) {
     if (!busy) {  // another thread is taking: what it has committed
         Progress p;
         // SYNC progress (acquire): partner is the release in commit().
-        copy_from_shared(&p, &slot_->Copies[slot_->Which.load(std::memory_order_acquire) & 1], sizeof p / 8);
-        report(p, t);
+        const std::uint32_t which = slot_->Which.load(std::memory_order_acquire) & 1;
+        copy_from_shared(&p, &slot_->Copies[which], sizeof p / 8);
+        report(p, slot_->Skipped[which].load(std::memory_order_relaxed), t);
         return;
     }
     if (!something_new()) reconcile();
-    report(now_, t);
+    report(now_, skipped_, t);
 }
 
 std::uint64_t Reader::waiting() {

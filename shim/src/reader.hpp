@@ -44,7 +44,7 @@ private:
     bool ended();
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
     std::int32_t sleep(std::int64_t timeout_ns);
-    static void report(const Progress& p, tk_take* t);
+    static void report(const Progress& p, std::uint64_t skipped, tk_take* t);
 
     Queue* queue_;
     Log* log_;
@@ -52,7 +52,9 @@ private:
     std::uint32_t slot_index_ = 0;
     std::uint32_t which_ = 0;
     bool events_ = false;
+    std::uint32_t skip_ = 0;
     Progress now_{};
+    std::uint64_t skipped_ = 0;  // belongs to now_
     std::uint64_t head_seen_ = 0;
     std::uint64_t batch_first_ = 0;
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt

@@ -269,7 +269,7 @@ std::int32_t unlink_log(const Log& log) {
 
 std::int32_t create_queue(const char* path, const char* name, const char* const* ids,
                           std::uint32_t count, std::int64_t start, bool events, std::uint32_t wait_mode,
-                          Queue* out) {
+                          Queue* out, std::uint32_t skip) {
     if (std::strlen(name) >= kNameSize)
         return fail(TK_E_ARG, "queue name '%s' is longer than %u bytes", name, kNameSize - 1);
     for (std::uint32_t i = 0; i < count; ++i)
@@ -277,6 +277,7 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
             return fail(TK_E_ARG, "instrument id '%.100s' must have 1 to %u bytes", ids[i], kInstrumentIdSize - 1);
     if (start < TK_START_OLDEST || wait_mode > TK_WAIT_BLOCK)
         return fail(TK_E_ARG, "start %lld or wait mode %u is not known", static_cast<long long>(start), wait_mode);
+    if (skip > UINT16_MAX) return fail(TK_E_ARG, "skip 0x%x has bits that are no flag", skip);
     const std::uint32_t entries = count == 0 ? 1 : count;
     const std::size_t size = round_up(kQueueHeaderSize + entries * sizeof(QueueFilter), 4096);
     Queue queue;
@@ -298,6 +299,7 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
     h->Filtered = count != 0;
     h->WantsEvents = events;
     h->WaitMode = wait_mode;
+    h->Skip = skip;
     h->TotalSize = size;
     h->Start = start;
     h->CreatorProcess = process_identity(getpid());

@@ -76,7 +76,7 @@ struct Queue {
 
 std::int32_t create_queue(const char* path, const char* name, const char* const* ids,
                           std::uint32_t count, std::int64_t start, bool events, std::uint32_t wait_mode,
-                          Queue* out);
+                          Queue* out, std::uint32_t skip = 0);
 std::int32_t attach_queue(const char* path, Queue* out);
 
 }  // namespace tk

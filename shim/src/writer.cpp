@@ -40,6 +40,7 @@ std::int32_t Writer::open(bool new_epoch) {
     index_.open(log_);
     private_.assign(log_->instrument_capacity, Private{});
     recover();
+    remember_instruments();
     epoch_ = h.Epoch.load(std::memory_order_relaxed);
     if (new_epoch) h.Epoch.store(++epoch_, std::memory_order_relaxed);
     return TK_OK;
@@ -75,6 +76,36 @@ void Writer::recover() {
     h.Events.store(events_, std::memory_order_relaxed);
     save_before_overwritten(head_);
     h.Head.store(head_, std::memory_order_release);  // SYNC head (release): see finish()
+}
+
+// What the last writer left of each instrument, so that time goes on where it stopped and a repeated
+// tick is still one. Entries of one InstrumentID share the state of their primary.
+void Writer::remember_instruments() {
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < instruments; ++i) {
+        const InstrumentEntry& e = log_->instruments[i];
+        const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_relaxed);
+        if (stamp == 0 || stamp != log_->instruments[e.Primary].PrimaryLatestStamp.load(std::memory_order_relaxed)) continue;
+        if (const Record* newest = newest_of(i)) Judge::remember(private_[e.Primary].state, *newest, i);
+    }
+}
+
+// The newest tick of an entry where it stands: in the ring, or saved when the ring passed it. nullptr:
+// none, or a writer died while it moved it.
+const Record* Writer::newest_of(std::uint32_t entry) const {
+    const InstrumentEntry& e = log_->instruments[entry];
+    const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_relaxed);
+    if (stamp == 0) return nullptr;
+    if (stamp - 1 >= log_->oldest(head_)) {
+        const Record* r = log_->slot(stamp - 1);
+        return load_word(&r->Stamp) == stamp ? r : nullptr;
+    }
+    return e.SavedStamp.load(std::memory_order_relaxed) == stamp ? &log_->saved[entry] : nullptr;
+}
+
+void Writer::set_rules(std::unique_ptr<Rules> rules) {
+    const Turn turn(this);
+    judge_.exchange_rules(rules);
 }
 
 void Writer::close() {
@@ -140,6 +171,7 @@ void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {
             const int bit = __builtin_ctzll(bits);
             bits &= bits - 1;
             ReaderSlot& r = log_->readers[w * 64 + static_cast<std::uint32_t>(bit)];
+            if ((r.Skip.load(std::memory_order_relaxed) & flags_) != 0) continue;  // let it sleep
             // The bit goes first: a reader that lies down again in between sets it anew and finds its
             // word changed. The other order could clear the bit of a reader that has just set it.
             h.Sleepers[w].fetch_and(~(1ull << bit), std::memory_order_seq_cst);
@@ -163,7 +195,7 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
     Private* mine = &overflow_;
     InstrumentEntry* entry = nullptr;
     InstrumentEntry* primary = nullptr;
-    TickHead head{stamp.realtime, stamp.monotonic, ticks_, 0, index};
+    TickHead head{stamp.realtime, stamp.monotonic, 0, ticks_, 0, index, 0};
     Private* counter = &overflow_;
     if (__builtin_expect(index != kNoInstrument, 1)) {
         entry = &log_->instruments[index];
@@ -184,10 +216,17 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
         std::memcpy(scratch.ExchangeID, depth + depth::kExchangeID,
                     strnlen(depth + depth::kExchangeID, sizeof scratch.ExchangeID - 1));
         make_ids(mine->ids, scratch);
+        overflow_.state = TickState{};  // nothing is known of an earlier tick
+        overflow_.state.login = judge_.login();
     }
+    const TickTexts texts = texts_of(depth);
+    const Verdict verdict = judge_.look(counter->state, texts, facts_of(depth, stamp.realtime, index, mine->ids));
+    head.exchange_time = verdict.time;
+    flags_ = head.flags = verdict.flags;
     Record* slot;
     const std::uint64_t sequence = begin(&slot);
-    store_tick(slot, layout, depth, head, mine->ids, exchange_clock_);
+    store_tick(slot, layout, depth, head, mine->ids, texts);
+    if (__builtin_expect(verdict.may_repeat, 0)) mark_repeated(slot, index);
     // SYNC stamp (release): the record is complete. Partner: the acquire of a reader that polls it.
     __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);
     if (entry != nullptr) {
@@ -204,8 +243,26 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
     }
 }
 
+void Writer::mark_repeated(Record* slot, std::uint32_t index) {
+    const Record* before = index == kNoInstrument ? nullptr : newest_of(index);
+    if (before == nullptr || !same_content(before, slot)) return;
+    flags_ |= kDuplicate;
+    store_flags(slot, index, flags_);
+}
+
+// After these the front pushes what it has of an instrument: a snapshot, not news.
+void Writer::look_at_event(const Event& event) {
+    if (event.code == TK_EV_LOGGED_IN) judge_.on_login();
+    if (event.code == TK_EV_UNSUBSCRIBED) {
+        const std::uint32_t index = index_.find_id(event.text, event.text_length);
+        if (index != kNoInstrument) Judge::on_unsubscribe(private_[index].state);
+    }
+}
+
 void Writer::publish_event(const Event& event, const Stamp& stamp) {
     const Turn turn(this);
+    look_at_event(event);
+    flags_ = 0;
     EventRecord e{};
     e.RecvTime = stamp.realtime;
     e.Instrument = kNoInstrument;

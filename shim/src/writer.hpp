@@ -3,11 +3,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "clock.hpp"
-#include "exchange_time.hpp"
 #include "instruments.hpp"
+#include "judge.hpp"
 #include "segment.hpp"
 #include "vendor_abi.hpp"
 
@@ -31,12 +32,18 @@ public:
     // Any thread; two at once are serialised by a spin lock that lives in this process only.
     void publish_tick(const DepthLayout& layout, const char* depth, const Stamp& stamp);
     void publish_event(const Event& event, const Stamp& stamp);
+    // From any thread. The old rules are freed after the turn, so the vendor's thread waits for a swap only.
+    void set_rules(std::unique_ptr<Rules> rules);
     const Clock& clock() const { return *clock_; }
     std::uint32_t epoch() const { return epoch_; }
 
 private:
     class Turn;
     void recover();
+    void remember_instruments();
+    const Record* newest_of(std::uint32_t entry) const;
+    void mark_repeated(Record* slot, std::uint32_t index);
+    void look_at_event(const Event& event);
     std::uint64_t begin(Record** slot);
     void finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t events,
                 const std::atomic<std::uint64_t>* want);
@@ -48,15 +55,17 @@ private:
     std::atomic<bool> locked_{false};
     std::uint64_t head_ = 0, ticks_ = 0, events_ = 0;
     std::uint32_t epoch_ = 0;
-    ExchangeClock exchange_clock_;
+    Judge judge_;
+    std::uint32_t flags_ = 0;  // of the tick being published: who skips it is not woken for it
     InstrumentIndex index_;
     struct Private {  // per instrument, ours alone
-        char ids[kTextWords * 8];
-        std::uint64_t count;  // in a primary's place
-        bool known;
+        TickState state;  // in a primary's place
+        std::uint64_t count = 0;  // in a primary's place
+        char ids[kTextWords * 8] = {};
+        bool known = false;
     };
     std::vector<Private> private_;
-    Private overflow_{};  // scratch for instruments beyond the table
+    Private overflow_;  // scratch for instruments beyond the table
 };
 
 }  // namespace tk
