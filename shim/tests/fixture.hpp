@@ -190,20 +190,20 @@ public:
         writer->publish_event(e, {1000, 2000});
     }
     std::unique_ptr<Bound> make_queue(const std::vector<std::string>& ids = {}, std::int64_t start = TK_START_NOW,
-                                      bool events = false) {
+                                      bool events = false, std::uint32_t skip = 0) {
         std::vector<const char*> pointers;
         for (const std::string& id : ids) pointers.push_back(id.c_str());
         auto bound = std::make_unique<Bound>();
         bound->log = &log;
         const std::string file = directory.file("queue" + std::to_string(queues++));
         ok(tk::create_queue(file.c_str(), "queue", pointers.data(), static_cast<std::uint32_t>(ids.size()), start,
-                            events, TK_WAIT_BLOCK, &bound->queue),
+                            events, TK_WAIT_BLOCK, &bound->queue, skip),
            "create_queue");
         return bound;
     }
     std::unique_ptr<Bound> queue(const std::vector<std::string>& ids = {}, std::int64_t start = TK_START_NOW,
-                                 bool events = false) {
-        auto bound = make_queue(ids, start, events);
+                                 bool events = false, std::uint32_t skip = 0) {
+        auto bound = make_queue(ids, start, events, skip);
         ok(tk::bind_queue(&bound->queue, &log, path.c_str()), "bind_queue");
         return bound;
     }

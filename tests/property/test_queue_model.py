@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from writing import Feed
 
-from tickengine import Closed, TickQueue
+from tickengine import Closed, TickFlag, TickQueue
 
 IDS = ["rb2601", "IF2512", "m2605"]
 
@@ -25,24 +25,33 @@ class QueueModel(RuleBasedStateMachine):
     @initialize(
         capacity=st.sampled_from([2, 4, 8, 32, 512]),
         filter_=st.sampled_from([None, ["rb2601"], ["IF2512", "m2605"], ["absent"]]),
+        skip=st.sampled_from([TickFlag(0), TickFlag.TURNOVER_DOWN, TickFlag.TURNOVER_DOWN | TickFlag.SNAPSHOT]),
     )
-    def begin(self, capacity: int, filter_: list[str] | None) -> None:
+    def begin(self, capacity: int, filter_: list[str] | None, skip: TickFlag) -> None:
         self.feed = Feed(capacity=capacity)
         self.filter = filter_
-        self.queue = self.feed.queue(filter_, start="now")
+        self.skip = skip
+        self.queue = self.feed.queue(filter_, start="now", skip=skip)
         self.reader = self.queue
         self.written: list[int] = []  # numbers this queue should see
+        self.unwanted: list[int] = []  # its own, but for their flags
+        self.turnover: dict[str, float] = {}
         self.count = 0
         self.got: list[int] = []
         self.ended = False
 
     @precondition(lambda self: not self.ended)
-    @rule(instrument=st.sampled_from(IDS), count=st.integers(1, 40))
-    def write(self, instrument: str, count: int) -> None:
-        for _ in range(count):
-            self.feed.tick(instrument, Volume=self.count)
+    @rule(instrument=st.sampled_from(IDS), turnovers=st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=40))
+    def write(self, instrument: str, turnovers: list[float]) -> None:
+        for turnover in turnovers:
+            self.feed.tick(instrument, Volume=self.count, Turnover=turnover)
+            before = self.turnover.get(instrument)
+            flag = TickFlag.SNAPSHOT if before is None else TickFlag(0)
+            if before is not None and turnover < before:
+                flag = TickFlag.TURNOVER_DOWN
+            self.turnover[instrument] = turnover
             if self.filter is None or instrument in self.filter:
-                self.written.append(self.count)
+                (self.unwanted if flag & self.skip else self.written).append(self.count)
             self.count += 1
 
     @precondition(lambda self: not self.ended)
@@ -95,7 +104,11 @@ class QueueModel(RuleBasedStateMachine):
                 break
         self.nothing_twice_and_in_order()
         assert self.reader.received == len(self.got)
-        assert len(self.got) + self.reader.lost == len(self.written)
+        # An overwritten tick is lost, whatever its flags were.
+        assert self.reader.received + self.reader.lost + self.reader.skipped == len(self.written) + len(self.unwanted)
+        assert self.reader.skipped <= len(self.unwanted)
+        if self.reader.lost == 0:
+            assert self.got == self.written
         if self.reader is not self.queue:
             self.reader.close()
         self.feed.close()
