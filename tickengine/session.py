@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from . import _shim, probe_front
+from . import _shim, probe_front, rules
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
 from .config import Settings
@@ -93,6 +93,7 @@ class Session:
         self._writer = new_handle()
         lib().writer_open(log.handle, True, ct.byref(self._writer))
         try:
+            rules.set_rules_of(self._writer)
             self._api: VendorApi | None = VendorApi(settings, library, flow_path, self._writer)
         except BaseException:
             lib().writer_close(self._writer)
@@ -220,6 +221,7 @@ class Session:
             if accepted:
                 self.logins += 1
                 self.trading_day = decode(c.trading_day)
+                rules.set_rules_of(self._writer, self.trading_day)  # hours change from one day to another
                 for name in ("login_send", "login", "login_unknown"):
                     self._attempts.pop(name, None)
                 if c.error_id != 0:  # the log has it as refused, for its ErrorID; it counts as accepted

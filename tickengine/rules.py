@@ -1,0 +1,92 @@
+"""What the writer is told of products and trading days: the tables of `products` and `trading_calendar`.
+
+The writer looks up each tick's exchange and hours in them, for ``ExchangeTime`` and ``Flags``
+(``docs/data.md``). Everything they do not name is an unknown product or an uncovered year, and the tick
+says so.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+from collections.abc import Iterable
+from typing import Protocol
+
+from . import products, trading_calendar
+from ._errors import ConfigError
+from ._shim import ProductRule, lib
+
+
+class Span(Protocol):
+    """Seconds of the local day, ``start`` included, ``end`` not."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+class RuledProduct(Protocol):
+    """The part of a product that the writer needs."""
+
+    @property
+    def ProductID(self) -> str: ...
+    @property
+    def ExchangeID(self) -> str: ...
+    @property
+    def Sessions(self) -> tuple[Span, ...]: ...
+    @property
+    def Auctions(self) -> tuple[Span, ...]: ...
+
+
+def set_rules(
+    writer: ct.c_void_p,
+    table: Iterable[RuledProduct],
+    holidays: Iterable[str] = (),
+    covered: tuple[str, str] | None = None,
+) -> None:
+    """Give *writer* these products, and the weekdays without trading.
+
+    Args:
+        holidays: weekdays without trading, YYYYMMDD.
+        covered: first and last day for which *holidays* is complete; None: for none.
+
+    Raises:
+        ConfigError: a product has more sessions or auctions than the writer has room for.
+        ShimError: a day is no date, or hours lie outside a day.
+    """
+    rules = [_rule(product) for product in table]
+    days = [int(day) for day in holidays]
+    first, last = (int(covered[0]), int(covered[1])) if covered else (0, 0)
+    lib().writer_set_rules(
+        writer,
+        (ProductRule * max(1, len(rules)))(*rules),
+        len(rules),
+        (ct.c_int32 * max(1, len(days)))(*days),
+        len(days),
+        first,
+        last,
+    )
+
+
+def _rule(product: RuledProduct) -> ProductRule:
+    rule = ProductRule(product.ProductID.encode(), product.ExchangeID.encode())
+    for what, spans in (("session", product.Sessions), ("auction", product.Auctions)):
+        starts, ends = getattr(rule, f"{what}_start"), getattr(rule, f"{what}_end")
+        if len(spans) > len(starts):
+            raise ConfigError(f"product {product.ProductID!r} has {len(spans)} {what}s, at most {len(starts)} fit")
+        setattr(rule, f"{what}_count", len(spans))
+        for i, span in enumerate(spans):
+            starts[i], ends[i] = span.start, span.end
+    return rule
+
+
+def set_rules_of(writer: ct.c_void_p, trading_day: str = "") -> None:
+    """Give *writer* the package's own tables as of *trading_day* (YYYYMMDD; anything else: today)."""
+    first, last = trading_calendar.covered()
+    known = len(trading_day) == 8 and trading_day.isdigit() and trading_day >= first  # "19800100" before a login
+    set_rules(
+        writer,
+        products.product_table(trading_day if known else None),
+        sorted(trading_calendar.holidays()),
+        (first, last),
+    )
