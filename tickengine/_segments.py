@@ -56,7 +56,10 @@ def sweep_once() -> None:
             return
         _swept = True
     prefix = f"tickengine-{os.geteuid()}-"
+    # What died while it was being made first: it cannot be attached, and so not be looked at below.
     paths = [os.fsencode(f"{DIRECTORY}/{entry}") for entry in os.listdir(DIRECTORY) if entry.startswith(prefix)]
+    for path in paths:
+        lib().segment_remove_unfinished(path)
     for path in paths:
         if path.endswith(b".log"):
             remove_ended_log(path, None)

@@ -17,7 +17,7 @@ from ._errors import ShimError, from_status
 
 ABI_VERSION = 2
 
-TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED = range(5)
+TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED = range(6)
 WAIT_MODES = {"adaptive": 0, "spin": 1, "block": 2}
 START_NOW, START_OLDEST = -1, -2
 SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE_QUOTE, UNSUBSCRIBE_QUOTE = 8, 9, 10, 11
@@ -178,6 +178,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_process_identity", _U64, (_I32,)),
     ("tk_log_create", "status", (_S, _S, _U64, _U64, _PP)),
     ("tk_log_attach", "status", (_S, _PP)),
+    ("tk_segment_remove_unfinished", "status", (_S,)),
     ("tk_log_close", None, (_P,)),
     ("tk_log_unlink", "status", (_P,)),
     ("tk_log_info_get", "status", (_P, ct.POINTER(LogInfo))),
@@ -205,7 +206,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_queue_info_get", "status", (_P, ct.POINTER(QueueInfo))),
     ("tk_queue_filter", "status", (_P, _U32, _P, _U32)),
     ("tk_queue_bind", "status", (_P, _P, _S)),
-    ("tk_queue_retire", "status", (_P, _P)),
+    ("tk_queue_retire", "status", (_P,)),
     ("tk_queue_wait_bound", _U32, (_P, _U32, _I64)),
     ("tk_reader_open", "status", (_P, _P, _PP)),
     ("tk_reader_close", None, (_P,)),

@@ -23,6 +23,7 @@ from ._shim import (
     TAKE_ENDED,
     TAKE_OK,
     TAKE_ORPHANED,
+    TAKE_RETIRED,
     WAIT_MODES,
     QueueInfo,
     Take,
@@ -241,32 +242,40 @@ class TickQueue:
             info = self._info()
             if info.closed:
                 raise Closed(f"queue {self.name!r} has been closed by the process that made it")
-            if info.bind_version != self._bound_version and info.log_id:
-                break
+            if info.log_id and info.bind_version != self._bound_version:
+                with self._opening:
+                    if self._reader is not None:
+                        return
+                    try:
+                        self._become_reader(info)
+                        return
+                    except (Closed, ShimError):
+                        if self._info().bind_version == info.bind_version:
+                            raise
+                continue  # given to another engine, or closed, meanwhile
             left = self._left(deadline, block)
             if left == 0:
                 raise Empty
             lib().queue_wait_bound(self.handle, info.bind_version, left)
-        with self._opening:
-            if self._reader is not None:
-                return
-            self._bound_version = info.bind_version
-            try:
-                log = TickLog(_segments.attach_log_handle(info.log_path), info.log_path)
-            except NotFoundError:
-                raise Closed(f"the engine that fed queue {self.name!r} has ended and its log is gone") from None
-            if log.info().unique_id != info.log_id:
-                raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
-            reader = new_handle()
-            lib().reader_open(self.handle, log.handle, ct.byref(reader))
-            self._log, self._reader = log, reader
-            self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
-            self._handed_words = [_word(lib().reader_handed(reader, copy)) for copy in (0, 1)]
-            self._handed = self._handed_words[0]
-            self._ticks = [_new_tick(log) for _ in range(_BATCH)]
-            self._pointers = (ct.c_void_p * _BATCH)(*map(ct.addressof, self._ticks))
-            self._take_pointer = ct.byref(self._take)
-            self._next = self._count = 0
+
+    def _become_reader(self, info: QueueInfo) -> None:
+        try:
+            log = TickLog(_segments.attach_log_handle(info.log_path), info.log_path)
+        except NotFoundError:
+            raise Closed(f"the engine that fed queue {self.name!r} has ended and its log is gone") from None
+        if log.info().unique_id != info.log_id:
+            raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
+        reader = new_handle()
+        lib().reader_open(self.handle, log.handle, ct.byref(reader))
+        self._bound_version = info.bind_version
+        self._log, self._reader = log, reader
+        self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
+        self._handed_words = [_word(lib().reader_handed(reader, copy)) for copy in (0, 1)]
+        self._handed = self._handed_words[0]
+        self._ticks = [_new_tick(log) for _ in range(_BATCH)]
+        self._pointers = (ct.c_void_p * _BATCH)(*map(ct.addressof, self._ticks))
+        self._take_pointer = ct.byref(self._take)
+        self._next = self._count = 0
 
     @staticmethod
     def _left(deadline: float | None, block: bool) -> int:
@@ -296,6 +305,9 @@ class TickQueue:
             if take.state == TAKE_OK:
                 self._handed = self._handed_words[lib().reader_copy(self._reader)]
                 return int(take.count)
+            if take.state == TAKE_RETIRED:
+                self._drop_reader()  # frees the place
+                raise Closed(f"queue {self.name!r} has been closed by the process that made it")
             if take.state in (TAKE_ENDED, TAKE_ORPHANED):
                 self._at_end(orphaned=take.state == TAKE_ORPHANED)
             elif take.timeout_ns == 0:
@@ -490,23 +502,16 @@ class TickQueue:
     def close(self) -> None:
         """Stop reading. In the process that made the queue: also give its place and name back.
 
-        Can be repeated. Who still waits on it elsewhere gets `Closed`.
+        Can be repeated. A process that reads it or waits on it gets `Closed` from its next call for more;
+        ticks it has taken already it keeps.
         """
         if self._closed:
             return
         self._closed = True
-        owner = self._owner_pid == os.getpid()
-        log = self._log
-        if owner and log is None:
-            try:
-                self._open(None, False)  # to free the slot
-                log = self._log
-            except (Empty, Closed, ShimError):
-                log = None
         if self._close_reader is not None:
             self._close_reader()
-        if owner:
-            lib().queue_retire(self.handle, log.handle if log is not None else None)
+        if self._owner_pid == os.getpid():
+            lib().queue_retire(self.handle)
             self._remove()
         self._forget_reader()
         self._keeps = None

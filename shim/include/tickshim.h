@@ -124,6 +124,9 @@ TK_API int32_t tk_log_create(const char *path, const char *name, uint64_t capaci
 /* Map an existing log. Checks owner, mode, magic, version and geometry before anything is trusted. */
 TK_API int32_t tk_log_attach(const char *path, tk_log **out);
 /* Unmap. Readers and writers opened on it must be closed first. */
+/* Remove the segment at path if the process that was making it died before it was complete. Any other
+ * file is left alone. */
+TK_API int32_t tk_segment_remove_unfinished(const char *path);
 TK_API void tk_log_close(tk_log *log);
 /* Remove the name. Mappings live on. Missing file: TK_OK. Another log's file: left, TK_E_STATE. */
 TK_API int32_t tk_log_unlink(tk_log *log);
@@ -210,8 +213,9 @@ TK_API int32_t tk_queue_filter(tk_queue *queue, uint32_t index, char *out, uint3
 /* Give the queue a place in a log, from the cursor its start asks for. A queue bound to a log that
  * has ended may be bound again; one bound to a live log is TK_E_STATE. */
 TK_API int32_t tk_queue_bind(tk_queue *queue, tk_log *log, const char *log_path);
-/* Give the place back and mark the queue closed. log may be NULL when the log is gone. */
-TK_API int32_t tk_queue_retire(tk_queue *queue, tk_log *log);
+/* Mark the queue closed and give its place back. A reader of it elsewhere gets TK_TAKE_RETIRED from its
+ * next take; the place becomes free when that reader closes. */
+TK_API int32_t tk_queue_retire(tk_queue *queue);
 /* Blocks until bind_version differs from `seen` or the time is over (negative: one slice of it).
  * Returns the version. */
 TK_API uint32_t tk_queue_wait_bound(tk_queue *queue, uint32_t seen, int64_t timeout_ns);
@@ -238,7 +242,8 @@ enum {
     TK_TAKE_EMPTY = 1,     /* the time is over */
     TK_TAKE_AGAIN = 2,     /* a signal came or a slice is over: call again */
     TK_TAKE_ENDED = 3,     /* the log has ended and is drained */
-    TK_TAKE_ORPHANED = 4   /* nobody is left who could write or end the log; it is drained */
+    TK_TAKE_ORPHANED = 4,  /* nobody is left who could write or end the log; it is drained */
+    TK_TAKE_RETIRED = 5    /* the process that made the queue has closed it */
 };
 
 /* Become the reader of a bound queue. A dead reader's place is taken over where its program

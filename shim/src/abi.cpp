@@ -86,6 +86,10 @@ int32_t tk_log_attach(const char* path, tk_log** out) {
     });
 }
 
+int32_t tk_segment_remove_unfinished(const char* path) {
+    return guarded("tk_segment_remove_unfinished", [&] { return tk::remove_unfinished(path); });
+}
+
 void tk_log_close(tk_log* log) { delete log; }
 
 int32_t tk_log_unlink(tk_log* log) {
@@ -99,7 +103,7 @@ int32_t tk_log_info_get(tk_log* log, tk_log_info* out) {
     out->instrument_capacity = log->log.instrument_capacity;
     out->total_size = h.TotalSize;
     out->unique_id = h.UniqueId;
-    out->head = h.Head.load(std::memory_order_acquire);
+    out->head = h.Head.load(std::memory_order_acquire);  // SYNC head (acquire)
     out->oldest = log->log.oldest(out->head);
     out->ticks = h.Ticks.load(std::memory_order_relaxed);
     out->events = h.Events.load(std::memory_order_relaxed);
@@ -109,7 +113,7 @@ int32_t tk_log_info_get(tk_log* log, tk_log_info* out) {
     out->writer_pid = tk::identity_pid(h.WriterProcess.load(std::memory_order_relaxed));
     out->epoch = h.Epoch.load(std::memory_order_relaxed);
     out->closed = h.Closed.load(std::memory_order_relaxed);
-    out->instruments = h.InstrumentCount.load(std::memory_order_acquire);
+    out->instruments = h.InstrumentCount.load(std::memory_order_relaxed);
     out->instrument_overflow = h.InstrumentOverflow.load(std::memory_order_relaxed);
     out->owner_alive = log->log.owner_alive();
     out->writer_alive = log->log.writer_alive();
@@ -258,10 +262,12 @@ void tk_queue_close(tk_queue* queue) { delete queue; }
 int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
     const tk::QueueHeader& h = *queue->queue.header;
     *out = tk_queue_info{};
-    out->bind_version = h.BindVersion.load(std::memory_order_acquire);  // SYNC bind (acquire)
-    out->log_id = h.LogId.load(std::memory_order_acquire);
+    const tk::Binding binding = tk::read_binding(h);
+    out->bind_version = binding.version;
+    out->log_id = binding.log_id;
     std::memcpy(out->name, h.Name, sizeof out->name);
-    std::memcpy(out->log_path, h.LogPath, sizeof out->log_path - 1);
+    static_assert(sizeof out->log_path == sizeof binding.path);
+    std::memcpy(out->log_path, binding.path, sizeof out->log_path);
     out->start = h.Start;
     out->creator_pid = tk::identity_pid(h.CreatorProcess);
     out->creator_alive = tk::process_alive(h.CreatorProcess);
@@ -269,8 +275,8 @@ int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
     out->wants_events = h.WantsEvents;
     out->wait_mode = h.WaitMode;
     out->skip = h.Skip;
-    out->slot = h.Slot.load(std::memory_order_relaxed);
-    out->slot_generation = h.SlotGeneration.load(std::memory_order_relaxed);
+    out->slot = binding.slot;
+    out->slot_generation = binding.generation;
     out->closed = h.Closed.load(std::memory_order_relaxed);
     return TK_OK;
 }
@@ -287,17 +293,19 @@ int32_t tk_queue_bind(tk_queue* queue, tk_log* log, const char* log_path) {
     return guarded("tk_queue_bind", [&] { return tk::bind_queue(&queue->queue, &log->log, log_path); });
 }
 
-int32_t tk_queue_retire(tk_queue* queue, tk_log* log) {
-    tk::retire_queue(&queue->queue, log == nullptr ? nullptr : &log->log);
-    return TK_OK;
+int32_t tk_queue_retire(tk_queue* queue) {
+    return guarded("tk_queue_retire", [&] {
+        tk::retire_queue(&queue->queue);
+        return TK_OK;
+    });
 }
 
 uint32_t tk_queue_wait_bound(tk_queue* queue, uint32_t seen, int64_t timeout_ns) {
     tk::QueueHeader& h = *queue->queue.header;
     constexpr int64_t slice = 500000000;
-    if (h.BindVersion.load(std::memory_order_acquire) == seen && timeout_ns != 0)
+    if (h.BindVersion.load(std::memory_order_relaxed) == seen && timeout_ns != 0)
         tk::futex_wait(&h.BindVersion, seen, timeout_ns < 0 || timeout_ns > slice ? slice : timeout_ns);
-    return h.BindVersion.load(std::memory_order_acquire);  // SYNC bind (acquire)
+    return h.BindVersion.load(std::memory_order_relaxed);  // read_binding() orders
 }
 
 // ---- reader ----

@@ -39,7 +39,7 @@ void Forwarder::run() {
         sizes[i] = size;
     }
     bool ended = false;
-    while (!ended && !stop_.load(std::memory_order_acquire)) {
+    while (!ended && !stop_.load(std::memory_order_relaxed)) {
         tk_take take{};
         take.block = records.data();
         take.max = kBatch;
@@ -47,7 +47,7 @@ void Forwarder::run() {
         take.wait_mode = TK_WAIT_BLOCK;
         if (reader_.take(&take) != TK_OK) break;
         lost_.store(take.lost, std::memory_order_relaxed);
-        ended = take.state == TK_TAKE_ENDED || take.state == TK_TAKE_ORPHANED;
+        ended = take.state >= TK_TAKE_ENDED;
         for (std::uint32_t i = 0; i < take.count; ++i) {
             char* frame = frames.data() + i * size + prefix_.size();
             std::memcpy(frame, &records[i], kRecordSize);
@@ -71,7 +71,7 @@ void Forwarder::run() {
 void Forwarder::deliver(const void** messages, const std::uint64_t* sizes, std::uint32_t count) {
     std::uint64_t* handed = reader_.handed(reader_.copy());
     std::uint32_t done = 0, batch = count;
-    while (done < count && !stop_.load(std::memory_order_acquire)) {
+    while (done < count && !stop_.load(std::memory_order_relaxed)) {
         batch = std::min(batch, count - done);
         waiting_.store(count - done, std::memory_order_relaxed);
         const bool last_try = batch == 1;
@@ -101,12 +101,12 @@ void Forwarder::info(tk_forwarder_info* out) {
 }
 
 bool Forwarder::stop(bool drain, std::int64_t timeout_ns) {
-    if (!drain) stop_.store(true, std::memory_order_release);
+    if (!drain) stop_.store(true, std::memory_order_relaxed);
     std::unique_lock<std::mutex> lock(mutex_);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::nanoseconds(timeout_ns);
     ended_.wait_until(lock, deadline, [this] { return !running_; });
     if (running_ && drain) {
-        stop_.store(true, std::memory_order_release);
+        stop_.store(true, std::memory_order_relaxed);
         ended_.wait_for(lock, std::chrono::nanoseconds(4 * kPatience), [this] { return !running_; });
     }
     const bool done = !running_;

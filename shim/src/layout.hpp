@@ -147,6 +147,21 @@ struct alignas(64) InstrumentEntry {
 };
 static_assert(sizeof(InstrumentEntry) == 320, "docs/layout.md, section Instrument");
 
+// A reader slot's Place: bits 0-1 its state, 2-31 how often it has been given to a queue, 32-63 the pid
+// of the process that prepares it (state 2), so that a slot whose binder died can be claimed again.
+enum PlaceState : std::uint32_t {
+    kFree = 0,
+    kTaken = 1,
+    kPreparing = 2,
+    kRetired = 3,  // its queue is closed, its reader has not left yet
+};
+constexpr std::uint64_t place_word(PlaceState state, std::uint32_t generation, std::int32_t pid = 0) {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 | (generation << 2 & 0xFFFFFFFFu) | state;
+}
+constexpr PlaceState place_state(std::uint64_t place) { return static_cast<PlaceState>(place & 3); }
+constexpr std::uint32_t place_generation(std::uint64_t place) { return static_cast<std::uint32_t>(place) >> 2; }
+constexpr std::int32_t place_pid(std::uint64_t place) { return static_cast<std::int32_t>(place >> 32); }
+
 // What a reader has done. Two copies, switched by `Which`, so that a reader killed in the middle of
 // a commit leaves a whole one behind.
 struct Progress {
@@ -162,8 +177,7 @@ struct Progress {
 static_assert(sizeof(Progress) == 64, "one line");
 
 struct alignas(64) ReaderSlot {
-    std::atomic<std::uint32_t> State;  // 0 free, 1 taken, 2 being prepared
-    std::atomic<std::uint32_t> Generation;
+    std::atomic<std::uint64_t> Place;          // place_word(): who has it, in one word to be claimed at once
     std::atomic<std::uint64_t> QueueProcess;   // identity of the process that made the queue
     std::atomic<std::uint64_t> ReaderProcess;  // of the process that reads it, 0 none
     std::atomic<std::uint64_t> ExpectedEvent;  // number of the next event, kUnknown at first
@@ -252,7 +266,7 @@ struct alignas(64) QueueHeader {
     char Name[kNameSize];
     std::uint32_t Skip;  // ticks with one of these flags are not wanted
     std::uint32_t Reserved0;
-    // binding to a log: changes under an odd BindVersion; a futex word
+    // binding to a log: BindVersion is its sequence lock (odd: being changed), and a futex word
     alignas(64) std::atomic<std::uint32_t> BindVersion;  // 0 never bound
     std::atomic<std::uint32_t> Slot;
     std::atomic<std::uint32_t> SlotGeneration;
@@ -261,6 +275,7 @@ struct alignas(64) QueueHeader {
     char LogPath[256];
 };
 static_assert(sizeof(QueueHeader) <= 512, "docs/layout.md, section Queue");
+static_assert(offsetof(QueueHeader, LogPath) % 8 == 0, "copied word by word");
 constexpr std::size_t kQueueHeaderSize = 512;
 
 }  // namespace tk

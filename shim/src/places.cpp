@@ -1,5 +1,8 @@
 #include "places.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -10,22 +13,27 @@
 namespace tk {
 namespace {
 
-// A free slot, or one whose queue and reader are both dead.
-ReaderSlot* claim_slot(Log* log, std::uint32_t* index) {
-    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
-        std::uint32_t free = 0;
-        if (log->readers[i].State.compare_exchange_strong(free, 2)) {
-            *index = i;
-            return &log->readers[i];
-        }
+// Taken by processes that are all dead, or half prepared by one that is.
+bool abandoned(const ReaderSlot& s, std::uint64_t place) {
+    switch (place_state(place)) {
+        case kFree: return true;
+        case kTaken: return !process_alive(s.QueueProcess.load()) && !process_alive(s.ReaderProcess.load());
+        case kRetired: return !process_alive(s.ReaderProcess.load());
+        case kPreparing: return process_start(place_pid(place)) == 0;
     }
-    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
-        ReaderSlot& s = log->readers[i];
-        std::uint32_t taken = 1;
-        if (process_alive(s.QueueProcess.load()) || process_alive(s.ReaderProcess.load())) continue;
-        if (s.State.compare_exchange_strong(taken, 2)) {
+    return false;
+}
+
+// A free slot, or else one that nobody living has. It is ours in state kPreparing.
+ReaderSlot* claim_slot(Log* log, std::uint32_t* index, std::uint32_t* generation) {
+    for (const bool reclaim : {false, true}) {
+        for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
+            ReaderSlot& s = log->readers[i];
+            std::uint64_t place = s.Place.load();
+            if (reclaim ? !abandoned(s, place) : place_state(place) != kFree) continue;
             *index = i;
-            return &s;
+            *generation = place_generation(place);
+            if (s.Place.compare_exchange_strong(place, place_word(kPreparing, *generation, getpid()))) return &s;
         }
     }
     return nullptr;
@@ -67,13 +75,13 @@ bool filter_matches(const QueueFilter& f, const char* id) {
 
 // From now on: every instrument starts with the first tick that is not counted yet.
 void expect_from_now(Queue* queue, const Log& log) {
-    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);
+    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
     for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
         std::uint64_t count = 0;
         for (std::uint32_t i = 0; i < n; ++i) {
             const InstrumentEntry& e = log.instruments[i];
             if (e.Primary == i && filter_matches(queue->filters[f], e.InstrumentID))
-                count = e.Count.load(std::memory_order_acquire);
+                count = e.Count.load(std::memory_order_relaxed);
         }
         queue->filters[f].Expected.store(count, std::memory_order_relaxed);
     }
@@ -85,7 +93,7 @@ void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
     std::uint64_t missing = queue->filter_count;
     for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
         Record r;
-        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
         for (std::uint64_t s = std::max(start, log.oldest(head)); s <= head && missing != 0; ++s) {
             if (!read_one(log, s, &r) || r.Kind != kTick || r.Instrument == kNoInstrument ||
                 !filter_matches(queue->filters[f], r.InstrumentID))
@@ -97,38 +105,98 @@ void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
     }
 }
 
+// The log that the queue is bound to, while it is still that log.
+bool bound_log(const Binding& binding, Log* log) {
+    return binding.log_id != 0 && binding.slot < kMaxReaders && attach_log(binding.path, log) == TK_OK &&
+           log->header->UniqueId == binding.log_id;
+}
+
 // Still in its place in a log that goes on.
-bool in_live_log(const QueueHeader& q) {
+bool in_live_log(const Binding& binding) {
     Log log;
-    if (q.LogId.load() == 0 || memchr(q.LogPath, 0, sizeof q.LogPath) == nullptr) return false;
-    if (attach_log(q.LogPath, &log) != TK_OK || log.header->UniqueId != q.LogId.load()) return false;
+    if (!bound_log(binding, &log)) return false;
     if (log.header->Closed.load() != 0 || (!log.owner_alive() && !log.writer_alive())) return false;
-    const std::uint32_t index = q.Slot.load();
-    return index < kMaxReaders && log.readers[index].Generation.load() == q.SlotGeneration.load();
+    return place_generation(log.readers[binding.slot].Place.load()) == binding.generation;
+}
+
+// One engine at a time binds a queue. The kernel keeps this lock, so it ends with its holder.
+std::int32_t lock_binding(const Queue& queue, Descriptor* fd) {
+    const char* name = queue.header->Name;
+    fd->reset(open(queue.path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (fd->get() < 0) return fail(TK_E_STATE, "queue '%s' is closed", name);
+    if (flock(fd->get(), LOCK_EX | LOCK_NB) != 0)
+        return fail(TK_E_BUSY, "queue '%s' is being given to another engine just now", name);
+    return TK_OK;
+}
+
+// The queue gives up its place. A reader that still holds it is woken, and frees it when it leaves.
+void leave(Log* log, std::uint32_t index, std::uint32_t generation) {
+    ReaderSlot& s = log->readers[index];
+    std::uint64_t place = place_word(kTaken, generation);
+    if (!s.Place.compare_exchange_strong(place, place_word(kRetired, generation))) return;
+    if (process_alive(s.ReaderProcess.load())) {
+        wake_reader(&s);
+    } else {
+        free_retired(&s, generation);
+    }
 }
 
 }  // namespace
 
+void free_retired(ReaderSlot* slot, std::uint32_t generation) {
+    std::uint64_t place = place_word(kRetired, generation);
+    slot->Place.compare_exchange_strong(place, place_word(kFree, generation));
+}
+
+bool wake_reader(ReaderSlot* slot) {
+    // SYNC sleep (seq_cst, writer side): partner is Reader::sleep(). Either this sees the odd word and
+    // wakes it, or the reader's announcement comes later, and its second look sees what was stored before.
+    std::uint32_t word = slot->Sleep.load(std::memory_order_seq_cst);
+    while ((word & 1) != 0 && !slot->Sleep.compare_exchange_weak(word, word + 1)) {
+    }
+    if ((word & 1) == 0) return false;  // awake already
+    futex_wake(&slot->Sleep, 1);
+    return true;
+}
+
+Binding read_binding(const QueueHeader& q) {
+    for (;;) {
+        Binding b;
+        b.version = q.BindVersion.load(std::memory_order_acquire);  // SYNC bind (acquire)
+        if ((b.version & 1) != 0) return b;  // by a binder at work, or by one that died at it: not bound
+        b.slot = q.Slot.load(std::memory_order_relaxed);
+        b.generation = q.SlotGeneration.load(std::memory_order_relaxed);
+        b.log_id = q.LogId.load(std::memory_order_relaxed);
+        copy_from_shared(b.path, q.LogPath, sizeof b.path / 8);
+        b.path[sizeof b.path - 1] = '\0';
+        std::atomic_thread_fence(std::memory_order_acquire);  // SYNC bind (acquire fence)
+        if (q.BindVersion.load(std::memory_order_relaxed) == b.version) return b;
+    }
+}
+
 std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     QueueHeader& q = *queue->header;
     if (std::strlen(log_path) >= sizeof q.LogPath) return fail(TK_E_ARG, "log path '%s' is too long", log_path);
+    Descriptor lock(-1);
+    if (const std::int32_t rc = lock_binding(*queue, &lock); rc != TK_OK) return rc;
     if (q.Closed.load() != 0) return fail(TK_E_STATE, "queue '%s' is closed", q.Name);
-    if (in_live_log(q)) return fail(TK_E_STATE, "queue '%s' is bound to the log in '%s', which has not ended", q.Name, q.LogPath);
-    std::uint32_t index = 0;
-    ReaderSlot* slot = claim_slot(log, &index);
+    const Binding before = read_binding(q);
+    if (in_live_log(before)) return fail(TK_E_STATE, "queue '%s' is bound to the log in '%s', which has not ended", q.Name, before.path);
+    std::uint32_t index = 0, generation = 0;
+    ReaderSlot* slot = claim_slot(log, &index, &generation);
     if (slot == nullptr)
         return fail(TK_E_FULL, "log '%s' has no place for another queue (%u are open)", log->header->Name, kMaxReaders);
 
     std::uint64_t lost_before = 0;
     std::uint64_t cursor, ticks = 0;
     for (;;) {  // ends: the writer would have to lap the whole ring between two loads, for ever
-        const std::uint64_t head = log->header->Head.load(std::memory_order_acquire);
+        const std::uint64_t head = log->header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
         cursor = head;
         if (q.Start == TK_START_OLDEST) cursor = log->oldest(head);
         if (q.Start >= 0) {
             cursor = std::max(static_cast<std::uint64_t>(q.Start), log->oldest(head));
             if (static_cast<std::uint64_t>(q.Start) > head) {
-                slot->State.store(0);
+                slot->Place.store(place_word(kFree, generation));
                 return fail(TK_E_ARG, "queue '%s' asks for sequence %lld, the log has come to %llu", q.Name,
                             static_cast<long long>(q.Start), static_cast<unsigned long long>(head));
             }
@@ -173,44 +241,50 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
         log->header->EventWant[index / 64].fetch_and(~bit);
     }
     // The slot's last holder may have declined instruments that this one wants.
-    const std::uint32_t n = log->header->InstrumentCount.load(std::memory_order_acquire);
+    const std::uint32_t n = log->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
     for (std::uint32_t i = 0; i < n; ++i) log->instruments[i].Want[index / 64].fetch_or(bit);
-    const std::uint32_t generation = slot->Generation.fetch_add(1) + 1;
-    slot->State.store(1, std::memory_order_release);
+    generation = place_generation(place_word(kTaken, generation + 1));  // wraps at 30 bits
+    // SYNC place (release): the slot is prepared before it is taken. Partner: the acquire in Reader::open().
+    slot->Place.store(place_word(kTaken, generation), std::memory_order_release);
 
+    const std::uint32_t version = q.BindVersion.load(std::memory_order_relaxed) | 1;
+    q.BindVersion.store(version, std::memory_order_relaxed);
+    // SYNC bind (release fence): the odd version is visible before any new word. Partner: the acquire
+    // fence in read_binding().
+    std::atomic_thread_fence(std::memory_order_release);
     q.Slot.store(index, std::memory_order_relaxed);
     q.SlotGeneration.store(generation, std::memory_order_relaxed);
-    std::strcpy(q.LogPath, log_path);
-    // SYNC bind (release): slot and path are set before the id that Reader::open() checks, and before
-    // the version that tk_queue_wait_bound() waits for.
-    q.LogId.store(log->header->UniqueId, std::memory_order_release);
-    q.BindVersion.fetch_add(1, std::memory_order_release);
+    q.LogId.store(log->header->UniqueId, std::memory_order_relaxed);
+    std::uint64_t path[sizeof q.LogPath / 8] = {};
+    std::memcpy(path, log_path, std::strlen(log_path));
+    copy_to_shared(q.LogPath, path, sizeof path / 8);
+    // SYNC bind (release): complete. Sequentially consistent, because Closed is looked at behind it: either
+    // this sees that the queue was closed meanwhile, or retire_queue() sees the place.
+    q.BindVersion.store(version + 1, std::memory_order_seq_cst);
     futex_wake(&q.BindVersion, INT_MAX);
-    return TK_OK;
+    if (q.Closed.load() == 0) return TK_OK;
+    leave(log, index, generation);
+    return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
 }
 
-void retire_queue(Queue* queue, Log* log) {
+void retire_queue(Queue* queue) {
     QueueHeader& q = *queue->header;
-    if (q.Closed.exchange(1) == 0 && log != nullptr && q.LogId.load() == log->header->UniqueId) {
-        const std::uint32_t index = q.Slot.load();
-        if (index < kMaxReaders && log->readers[index].Generation.load() == q.SlotGeneration.load()) {
-            ReaderSlot& slot = log->readers[index];
-            slot.ReaderProcess.store(0);
-            slot.QueueProcess.store(0);
-            slot.Generation.fetch_add(1);
-            slot.State.store(0, std::memory_order_release);
-        }
-    }
-    q.BindVersion.fetch_add(1, std::memory_order_release);  // who waits to be bound sees Closed
+    if (q.Closed.exchange(1) != 0) return;
+    const Binding binding = read_binding(q);
+    Log log;
+    if (bound_log(binding, &log)) leave(&log, binding.slot, binding.generation);
+    // By two: the version stays odd under a binder's hands. Who waits to be bound looks again.
+    q.BindVersion.fetch_add(2);
     futex_wake(&q.BindVersion, INT_MAX);
 }
 
 std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t max) {
-    const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+    const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
     std::uint32_t found = 0;
     for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
         const ReaderSlot& s = log.readers[i];
-        if (s.State.load(std::memory_order_acquire) != 1) continue;
+        const std::uint64_t place = s.Place.load(std::memory_order_acquire);  // SYNC place (acquire)
+        if (place_state(place) != kTaken && place_state(place) != kRetired) continue;
         if (found < max) {
             tk_reader_info& r = out[found];
             // SYNC progress (acquire): partner is the release in Reader::commit().
@@ -230,7 +304,7 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
             r.queue_pid = identity_pid(queue);
             r.reader_pid = identity_pid(reader);
             r.slot = i;
-            r.generation = s.Generation.load(std::memory_order_relaxed);
+            r.generation = place_generation(place);
             r.filters = s.Filters.load(std::memory_order_relaxed);
             r.wants_events = s.WantsEvents.load(std::memory_order_relaxed);
             r.reader_alive = process_alive(reader);
@@ -244,13 +318,13 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
 }
 
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out) {
-    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);
+    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
     const InstrumentEntry* entry = nullptr;
     std::uint64_t newest = 0;
     for (std::uint32_t i = 0; i < n; ++i) {
         const InstrumentEntry& e = log.instruments[i];
         if (std::strncmp(e.InstrumentID, instrument_id, kInstrumentIdSize) != 0) continue;
-        const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_acquire);
+        const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_relaxed);
         if (stamp > newest) {
             newest = stamp;
             entry = &e;
@@ -259,7 +333,7 @@ std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out)
     if (entry == nullptr) return fail(TK_E_NOT_FOUND, "no tick of '%.80s' has been received", instrument_id);
     const std::int64_t deadline = monotonic_ns() + 1000000000;
     for (;;) {
-        const std::uint64_t stamp = entry->LatestStamp.load(std::memory_order_acquire);
+        const std::uint64_t stamp = entry->LatestStamp.load(std::memory_order_relaxed);
         if (read_one(log, stamp - 1, out)) return TK_OK;
         // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
         // before Head lets the ring's copy count as overwritten.
@@ -270,7 +344,7 @@ std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out)
             if (entry->SavedStamp.load(std::memory_order_relaxed) == saved) return TK_OK;
         }
         if (monotonic_ns() > deadline)  // only a writer killed in the middle of the move comes here
-            return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' is being moved by a writer that has stopped", instrument_id);
+            return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' could not be read whole within a second: its writer has died while moving it", instrument_id);
         cpu_relax();
     }
 }
@@ -278,7 +352,7 @@ std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out)
 std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,
                          std::uint64_t* first) {
     for (;;) {
-        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);
+        const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
         const std::uint64_t from = std::max(start, log.oldest(head));
         const std::uint64_t to = count > head || start > head - count ? head : start + count;
         *first = from;
@@ -335,14 +409,9 @@ std::int32_t get_status(const Log& log, char* out, std::uint32_t size) {
 void end_log(Log* log) {
     LogHeader& h = *log->header;
     // SYNC sleep (seq_cst, writer side): Closed before the look at who sleeps, as in Writer::finish().
+    // SYNC closed (release): what was written comes before the end.
     h.Closed.store(1, std::memory_order_seq_cst);
-    for (std::uint32_t i = 0; i < kMaxReaders; ++i) {
-        ReaderSlot& r = log->readers[i];
-        std::uint32_t word = r.Sleep.load(std::memory_order_seq_cst);
-        while ((word & 1) != 0 && !r.Sleep.compare_exchange_weak(word, word + 1, std::memory_order_seq_cst)) {
-        }
-        if ((word & 1) != 0) futex_wake(&r.Sleep, 1);
-    }
+    for (std::uint32_t i = 0; i < kMaxReaders; ++i) wake_reader(&log->readers[i]);
 }
 
 }  // namespace tk

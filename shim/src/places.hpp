@@ -10,8 +10,22 @@ namespace tk {
 
 // Gives the queue a reader slot in the log and fixes where it starts.
 std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path);
-// Frees the slot (log may be null) and marks the queue closed.
-void retire_queue(Queue* queue, Log* log);
+// Marks the queue closed and gives its place back; a reader elsewhere that has it is told and frees it.
+void retire_queue(Queue* queue);
+
+// Where a queue stands: one consistent reading. log_id is 0 while it is not bound.
+struct Binding {
+    std::uint32_t version = 0;
+    std::uint32_t slot = 0, generation = 0;
+    std::uint64_t log_id = 0;
+    alignas(8) char path[sizeof QueueHeader::LogPath] = {};
+};
+Binding read_binding(const QueueHeader& q);
+
+// A place whose queue has been closed becomes free.
+void free_retired(ReaderSlot* slot, std::uint32_t generation);
+// Wakes the slot's reader if it sleeps, or is about to; true if it did.
+bool wake_reader(ReaderSlot* slot);
 std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t max);
 // The newest tick of an instrument, from the ring or from the saved table.
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out);

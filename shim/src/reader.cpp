@@ -5,6 +5,7 @@
 
 #include "copy.hpp"
 #include "errors.hpp"
+#include "places.hpp"
 #include "system.hpp"
 
 namespace tk {
@@ -18,11 +19,11 @@ constexpr std::int64_t kAdaptiveSpin = 10000;
 
 class Busy {
 public:
-    explicit Busy(std::atomic<bool>* flag) : flag_(flag), mine_(!flag->exchange(true, std::memory_order_acquire)) {}
+    explicit Busy(std::atomic<bool>* flag) : flag_(flag), mine_(!flag->exchange(true)) {}
     Busy(const Busy&) = delete;
     Busy& operator=(const Busy&) = delete;
     ~Busy() {
-        if (mine_) flag_->store(false, std::memory_order_release);
+        if (mine_) flag_->store(false);
     }
     explicit operator bool() const { return mine_; }
 
@@ -39,27 +40,33 @@ Record* target(const tk_take& t, std::uint32_t i) {
 
 std::int32_t Reader::open() {
     const QueueHeader& q = *queue_->header;
-    if (q.LogId.load(std::memory_order_acquire) != log_->header->UniqueId)
+    const Binding binding = read_binding(q);
+    if (binding.log_id != log_->header->UniqueId)
         return fail(TK_E_STATE, "queue '%s' is not bound to log '%s'", q.Name, log_->header->Name);
-    slot_index_ = q.Slot.load(std::memory_order_relaxed);
-    if (slot_index_ >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%s' names reader slot %u", q.Name, slot_index_);
-    slot_ = &log_->readers[slot_index_];
-    if (slot_->State.load(std::memory_order_acquire) != 1 ||
-        slot_->Generation.load(std::memory_order_relaxed) != q.SlotGeneration.load(std::memory_order_relaxed))
+    if (binding.slot >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%s' names reader slot %u", q.Name, binding.slot);
+    slot_index_ = binding.slot;
+    ReaderSlot* slot = &log_->readers[slot_index_];
+    place_ = place_word(kTaken, binding.generation);
+    if (slot->Place.load(std::memory_order_acquire) != place_)  // SYNC place (acquire)
         return fail(TK_E_STATE, "queue '%s' has lost its place in log '%s'", q.Name, log_->header->Name);
     const std::uint64_t me = process_identity(getpid());
-    std::uint64_t previous = slot_->ReaderProcess.load(std::memory_order_relaxed);
+    std::uint64_t previous = slot->ReaderProcess.load(std::memory_order_relaxed);
     if (previous != 0 && process_alive(previous))
         return fail(TK_E_BUSY, "queue '%s' is being read by process %d; make one queue for each worker", q.Name,
                     identity_pid(previous));
-    if (!slot_->ReaderProcess.compare_exchange_strong(previous, me))
+    if (!slot->ReaderProcess.compare_exchange_strong(previous, me))
         return fail(TK_E_BUSY, "queue '%s' has just been taken by process %d", q.Name, identity_pid(previous));
+    slot_ = slot;
+    if (retired()) {  // closed between the two looks: leave() saw no reader, or close() frees the place
+        close();
+        return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
+    }
     // A predecessor that was killed asleep left its announcement; it costs the writer one empty wake.
     log_->header->Sleepers[slot_index_ / 64].fetch_and(~(1ull << (slot_index_ % 64)));
     const std::uint32_t word = slot_->Sleep.load();
     if ((word & 1) != 0) slot_->Sleep.store(word + 1);
 
-    which_ = slot_->Which.load(std::memory_order_acquire) & 1;
+    which_ = slot_->Which.load(std::memory_order_acquire) & 1;  // SYNC progress (acquire)
     copy_from_shared(&now_, &slot_->Copies[which_], sizeof now_ / 8);
     skipped_ = slot_->Skipped[which_].load(std::memory_order_relaxed);
     skip_ = queue_->header->Skip;
@@ -74,8 +81,13 @@ void Reader::close() {
     if (slot_ == nullptr) return;
     std::uint64_t me = process_identity(getpid());
     slot_->ReaderProcess.compare_exchange_strong(me, 0);
+    // Stored first, looked second; leave() does the same the other way round, so one of the two frees it.
+    if (retired()) free_retired(slot_, place_generation(place_));
     slot_ = nullptr;
 }
+
+// The queue has been closed by its maker.
+bool Reader::retired() const { return slot_->Place.load() != place_; }
 
 // ---- what a killed predecessor left in its hands -----------------------------------------------
 
@@ -295,7 +307,7 @@ void Reader::reconcile() {
         if (!queue_->filtered) lose_up_to(ticks, &queue_->filters[0].Expected, &now_.Lost);
     }
     if (!queue_->filtered) return;
-    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
     for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
         const InstrumentEntry& e = log_->instruments[i];
         if (e.Primary != i) continue;
@@ -319,14 +331,14 @@ void Reader::commit(std::uint32_t count, bool handed) {
     slot_->Skipped[1 - which_].store(skipped_, std::memory_order_relaxed);
     which_ = 1 - which_;
     // SYNC progress (release): the copy is whole before it becomes the valid one. Partner: the acquire
-    // in open() and in tk_log_readers().
+    // in open() and in list_readers().
     slot_->Which.store(which_, std::memory_order_release);
 }
 
 // ---- waiting -----------------------------------------------------------------------------------
 
 bool Reader::ended() {
-    return log_->header->Closed.load(std::memory_order_acquire) != 0 && !something_new();
+    return log_->header->Closed.load(std::memory_order_acquire) != 0 && !something_new();  // SYNC closed (acquire)
 }
 
 std::int32_t Reader::take(tk_take* t) {
@@ -338,6 +350,10 @@ std::int32_t Reader::take(tk_take* t) {
     // Half of what fits is 146 years: the sum cannot overflow.
     const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
     for (;;) {
+        if (retired()) {
+            t->state = TK_TAKE_RETIRED;
+            break;
+        }
         const std::uint64_t before = now_.Cursor;
         const std::uint32_t count = collect(t);
         if (count != 0) {
@@ -380,7 +396,7 @@ std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
             }
         } while (monotonic_ns() - start < spin);
         if (t.wait_mode == TK_WAIT_SPIN) {
-            if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;
+            if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
             if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
             return TK_TAKE_AGAIN;
         }
@@ -394,23 +410,25 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     LogHeader& h = *log_->header;
     std::atomic<std::uint64_t>& sleepers = h.Sleepers[slot_index_ / 64];
     const std::uint64_t bit = 1ull << (slot_index_ % 64);
+    // SYNC sleep (seq_cst, reader side): announced here, looked again below, asleep only then. Partners:
+    // Writer::finish() publishes Head with a full barrier before it looks at Sleepers; end_log() stores
+    // Closed, and leave() the place, before they look at Sleep.
     const std::uint32_t word = slot_->Sleep.fetch_or(1, std::memory_order_seq_cst) | 1;
     sleepers.fetch_or(bit, std::memory_order_seq_cst);
-    // SYNC sleep (seq_cst, reader side): announced above, looked again below, asleep only then.
-    // Partner: Writer::finish() publishes Head with a full barrier before it looks at Sleepers, and
-    // tk_log_end() sets Closed before it wakes.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // SYNC sleep (seq_cst, reader side)
     int error = 0;
+    // SYNC sleep (seq_cst, reader side): the second look.
     const bool news = something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
-                      h.Closed.load(std::memory_order_seq_cst) != 0;
+                      h.Closed.load(std::memory_order_seq_cst) != 0 || retired();
     if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
-    sleepers.fetch_and(~bit, std::memory_order_seq_cst);
-    std::uint32_t now = slot_->Sleep.load(std::memory_order_seq_cst);
-    while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1, std::memory_order_seq_cst)) {
+    // Awake: nothing is ordered by taking the announcement back, a late waker finds an even word.
+    sleepers.fetch_and(~bit);
+    std::uint32_t now = slot_->Sleep.load();
+    while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
-        if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;
+        if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
         if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
         // The whole time may be over or only a slice: the caller knows its deadline.
         return timeout_ns >= kSleepSlice ? TK_TAKE_AGAIN : TK_TAKE_OK;
@@ -448,10 +466,10 @@ std::uint64_t Reader::waiting() {
     };
     if (!queue_->filtered) {
         const std::uint64_t expected = queue_->filters[0].Expected.load(std::memory_order_relaxed);
-        return beyond(log_->header->Ticks.load(std::memory_order_acquire), expected);
+        return beyond(log_->header->Ticks.load(std::memory_order_relaxed), expected);
     }
     std::uint64_t sum = 0;
-    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
     for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
         const InstrumentEntry& e = log_->instruments[i];
         if (e.Primary != i) continue;

@@ -42,6 +42,7 @@ private:
     void reconcile();
     void commit(std::uint32_t count, bool handed);
     bool ended();
+    bool retired() const;
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
     std::int32_t sleep(std::int64_t timeout_ns);
     static void report(const Progress& p, std::uint64_t skipped, tk_take* t);
@@ -50,6 +51,7 @@ private:
     Log* log_;
     ReaderSlot* slot_ = nullptr;
     std::uint32_t slot_index_ = 0;
+    std::uint64_t place_ = 0;  // the slot's Place while it is this queue's
     std::uint32_t which_ = 0;
     bool events_ = false;
     std::uint32_t skip_ = 0;

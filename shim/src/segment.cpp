@@ -16,25 +16,6 @@ namespace {
 constexpr std::uint64_t kMaxCapacity = 1ull << 32;
 constexpr std::uint64_t kMaxInstruments = 1ull << 20;
 
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (fd_ >= 0) close(fd_);
-    }
-    int get() const { return fd_; }
-    int release() {
-        const int fd = fd_;
-        fd_ = -1;
-        return fd;
-    }
-
-private:
-    int fd_;
-};
-
 std::uint64_t magic_word(const char (&text)[8]) {
     std::uint64_t word;
     std::memcpy(&word, text, sizeof word);
@@ -88,14 +69,19 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         if (errno == EEXIST) return fail(TK_E_EXISTS, "'%s' exists already", path);
         return fail_system("cannot create '%s'", path);
     }
-    if (lock != nullptr) {
-        struct stat st;
-        while (flock(fd.get(), LOCK_EX) != 0)
-            if (errno != EINTR) return fail_system("cannot lock '%s'", path);
-        if (fstat(fd.get(), &st) != 0 || st.st_nlink == 0) return fail(TK_E_BUSY, "'%s' has been removed meanwhile", path);
+    struct stat st;
+    int error = 0;
+    while (error == 0 && flock(fd.get(), LOCK_EX) != 0)
+        if (errno != EINTR) error = errno;
+    if (error == 0 && fstat(fd.get(), &st) != 0) error = errno;
+    if (error == 0 && st.st_nlink == 0) return fail(TK_E_BUSY, "'%s' has been removed meanwhile", path);
+    if (error != 0) {
+        unlink(path);
+        errno = error;
+        return fail_system("cannot lock '%s'", path);
     }
     // posix_fallocate returns the error instead of setting errno.
-    const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
+    error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
     if (error != 0) {
         unlink(path);
         errno = error;
@@ -108,7 +94,7 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         return code;
     }
     *out = Mapping(base, size);
-    if (lock != nullptr) *lock = fd.release();
+    *lock = fd.release();
     return TK_OK;
 }
 
@@ -155,6 +141,18 @@ static std::int32_t remove_stale(const char* path, const char* name) {
     }
     // Left by a dead process, or not a log at all: the path carries our user's id and our prefix.
     if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the stale '%s'", path);
+    return TK_OK;
+}
+
+std::int32_t remove_unfinished(const char* path) {
+    const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat mine, there;
+    if (fd.get() < 0 || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;  // gone, or its maker is at work
+    std::uint64_t magic = 0;
+    if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev ||
+        pread(fd.get(), &magic, sizeof magic, 0) < 0 || magic != 0)
+        return TK_OK;
+    if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the unfinished '%s'", path);
     return TK_OK;
 }
 
@@ -282,7 +280,12 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
     const std::size_t size = round_up(kQueueHeaderSize + entries * sizeof(QueueFilter), 4096);
     Queue queue;
     queue.path = path;
-    if (const std::int32_t rc = create_file(path, size, &queue.mapping); rc != TK_OK) return rc;
+    int lock = -1;
+    std::int32_t rc;
+    while ((rc = create_file(path, size, &queue.mapping, &lock)) == TK_E_BUSY) {  // swept away: once more
+    }
+    if (rc != TK_OK) return rc;
+    const Descriptor locked(lock);
     auto* h = new (queue.mapping.base()) QueueHeader();
     queue.header = h;
     queue.filters = reinterpret_cast<QueueFilter*>(queue.mapping.base() + kQueueHeaderSize);
@@ -306,6 +309,7 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
     set_text(h->Name, name);
     // SYNC magic (release): partner is the acquire in attach_queue().
     h->Magic.store(magic_word(kQueueMagic), std::memory_order_release);
+    flock(lock, LOCK_UN);  // see create_log()
     *out = std::move(queue);
     return TK_OK;
 }

@@ -35,9 +35,9 @@ private:
 };
 
 // New file, 0600, O_EXCL, `size` bytes reserved (ENOSPC now, not SIGBUS later), mapped and touched.
-// With `lock`: flocked until the caller closes *lock, so that nobody takes it for a dead process's
-// file before it is complete; TK_E_BUSY when somebody did so before the lock was had.
-std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* lock = nullptr);
+// It is flocked until the caller unlocks *lock, so that nobody takes it for a dead process's file before
+// it is complete; TK_E_BUSY when somebody did so before the lock was had.
+std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* lock);
 // Existing regular file of this user, mode without group or other access, at least min_size bytes.
 std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out);
 
@@ -59,6 +59,10 @@ struct Log {
     bool owner_alive() const;
     bool writer_alive() const;
 };
+
+// Removes what a process that died while making a segment left: a file without magic that nobody locks.
+// Anything else is left alone, and TK_OK too.
+std::int32_t remove_unfinished(const char* path);
 
 std::int32_t create_log(const char* path, const char* name, std::uint64_t capacity,
                         std::uint64_t instruments, Log* out);

@@ -5,6 +5,7 @@
 #include "copy.hpp"
 #include "errors.hpp"
 #include "normalise.hpp"
+#include "places.hpp"
 #include "system.hpp"
 #include "tickshim.h"
 
@@ -30,7 +31,7 @@ private:
 
 std::int32_t Writer::open(bool new_epoch) {
     LogHeader& h = *log_->header;
-    if (h.Closed.load(std::memory_order_acquire) != 0)
+    if (h.Closed.load(std::memory_order_acquire) != 0)  // SYNC closed (acquire)
         return fail(TK_E_STATE, "log '%s' has ended; make a new one", h.Name);
     std::uint64_t previous = h.WriterProcess.load(std::memory_order_relaxed);
     if (log_->writer_alive())
@@ -49,7 +50,7 @@ std::int32_t Writer::open(bool new_epoch) {
 // A writer may have died between any two stores. The last published record tells the rest.
 void Writer::recover() {
     LogHeader& h = *log_->header;
-    head_ = h.Head.load(std::memory_order_acquire);
+    head_ = h.Head.load(std::memory_order_acquire);  // SYNC head (acquire): a dead writer's exchange
     if (load_word(&log_->slot(head_)->Stamp) == head_ + 1) ++head_;  // stamped, not yet counted
     ticks_ = events_ = 0;
     if (head_ > 0) {
@@ -109,7 +110,7 @@ void Writer::set_rules(std::unique_ptr<Rules> rules) {
 }
 
 void Writer::close() {
-    log_->header->WriterProcess.store(0, std::memory_order_release);
+    log_->header->WriterProcess.store(0);
 }
 
 std::uint64_t Writer::begin(Record** slot) {
@@ -139,7 +140,8 @@ void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t e
     for (std::size_t line = 0; line < kRecordSize; line += 64)
         __builtin_prefetch(reinterpret_cast<char*>(next) + line, 1);
     std::uint64_t asleep = 0;
-    for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_relaxed);
+    // SYNC sleep (seq_cst, writer side): behind the exchange above. On x86 plain loads.
+    for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_seq_cst);
     if (__builtin_expect(asleep != 0, 0)) wake_sleepers(want);
 }
 
@@ -174,17 +176,10 @@ void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {
             if ((r.Skip.load(std::memory_order_relaxed) & flags_) != 0) continue;  // let it sleep
             // The bit goes first: a reader that lies down again in between sets it anew and finds its
             // word changed. The other order could clear the bit of a reader that has just set it.
-            h.Sleepers[w].fetch_and(~(1ull << bit), std::memory_order_seq_cst);
-            // SYNC sleep (seq_cst, writer side): partner is Reader::sleep(). Either this sees the odd
-            // word and wakes it, or the reader's announcement comes later and its second look at
-            // Head, after it, sees the record published before.
-            std::uint32_t word = r.Sleep.load(std::memory_order_seq_cst);
-            while ((word & 1) != 0 && !r.Sleep.compare_exchange_weak(word, word + 1, std::memory_order_seq_cst)) {
-            }
-            if ((word & 1) == 0) continue;  // awake already
+            h.Sleepers[w].fetch_and(~(1ull << bit), std::memory_order_seq_cst);  // SYNC sleep (seq_cst, writer side)
+            if (!wake_reader(&r)) continue;
             r.Wakes.fetch_add(1, std::memory_order_relaxed);
             h.Wakes.fetch_add(1, std::memory_order_relaxed);
-            futex_wake(&r.Sleep, 1);
         }
     }
 }

@@ -381,7 +381,7 @@ TEST(a_reused_slot_wants_everything_again) {
     CHECK_EQ(t.log.instruments[1].Want[0].load() & 1, 0u);  // declined
     CHECK_EQ(t.log.instruments[0].Want[0].load() & 1, 1u);
     first->reader->close();
-    tk::retire_queue(&first->queue, &t.log);
+    tk::retire_queue(&first->queue);
     auto second = t.queue({"IF2512"}, TK_START_OLDEST, true);
     CHECK_EQ(second->queue.header->Slot.load(), first->queue.header->Slot.load());
     CHECK_EQ(t.log.instruments[1].Want[0].load() & 1, 1u);

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import queue as stdlib_queue
+import subprocess
+import sys
 import threading
+from multiprocessing.connection import Connection
 
 import pytest
 from writing import Feed
 
-from tickengine import BusyError, Closed, ConfigError, Event, TickQueue
+from tickengine import BusyError, Closed, ConfigError, Event, TickQueue, _segments
 
 
 def volumes(queue: TickQueue, count: int) -> list[int]:
@@ -196,6 +200,55 @@ def test_who_waits_on_a_queue_that_is_closed_elsewhere_is_freed(feed: Feed) -> N
     thread.join(20)
     assert len(errors) == 1
     assert "closed by the process that made it" in str(errors[0])
+
+
+def _read_until_closed(queue: TickQueue, tell: Connection) -> None:
+    tell.send(queue.get(timeout=20).Volume)
+    try:
+        queue.get(timeout=20)
+    except Closed as error:
+        tell.send(str(error))
+
+
+def test_a_worker_whose_queue_is_closed_by_its_maker_is_told_at_once(feed: Feed) -> None:
+    queue = feed.queue(name="unit-closed-under-a-worker")
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    worker = multiprocessing.get_context("spawn").Process(target=_read_until_closed, args=(queue, theirs))
+    worker.start()
+    try:
+        feed.tick("rb2601", Volume=7)
+        assert ours.poll(20)
+        assert ours.recv() == 7
+        queue.close()
+        assert ours.poll(20)
+        assert "closed by the process that made it" in ours.recv()
+        worker.join(20)
+        assert (worker.exitcode, feed.log.queues()) == (0, [])  # its place is free
+    finally:
+        worker.kill()
+        worker.join()
+
+
+def test_a_busy_queue_can_be_read_once_its_reader_has_left(feed: Feed) -> None:
+    queue = feed.queue()
+    feed.tick("rb2601", Volume=3)
+    feed.tick("rb2601", Volume=4)
+    with TickQueue.attach(queue.name) as twin:
+        assert twin.get(timeout=5).Volume == 3
+        for _ in range(2):
+            with pytest.raises(BusyError):
+                queue.get(timeout=5)
+    assert queue.get(timeout=5).Volume == 4
+
+
+def test_segments_that_died_while_they_were_made_are_swept() -> None:
+    left = [_segments.log_path("unit-half-made"), _segments.queue_path("unit-half-made")]
+    for path in left:
+        with open(path, "xb") as f:
+            f.truncate(4096)
+    code = "from tickengine import TickQueue; TickQueue().close()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert [os.path.exists(path) for path in left] == [False, False]
 
 
 def test_get_many_mixes_with_get(feed: Feed) -> None:
