@@ -104,22 +104,18 @@ def test_anything_parses_or_is_unknown(text: str | bytes) -> None:
         assert found.ProductID and 1 <= found.DeliveryMonth <= 12
 
 
+NO_IDS = ("rb2613", "rb2600", "rb26", "rB2601", "abc2601", "SR2601", "a2601&a2605", "IF2601F", "rb２601", "601")
+NO_OPTIONS = ("rb2601C", "m2601-C3000", "m2601C-3000", "cu2601-MSC-3000", "m2601-C-", "SR601-C-6000X")
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "rb2613",
-        "rb2600",
-        "rb26",
-        "rB2601",
-        "rb2601C",
-        "m2601-C3000",
-        "m2601C-3000",
-        "cu2601-MSC-3000",
-        "abc2601",
-        "SR2601",
-    ]
-    + ["SP a2601", "SP a2601&", "SP a2601&cu2601", "a2601&a2605", "sp a2601&a2605", "SP SP a2601&a2605&a2609"]
-    + ["IF2601F", "rb２601", "601", "rb2601\n", "rb2601\0", "T 2603"],
+        *NO_IDS,
+        *NO_OPTIONS,
+        *("SP a2601", "SP a2601&", "SP a2601&cu2601", "sp a2601&a2605", "SP SP a2601&a2605&a2609"),
+        *("rb2601\n", "rb2601\0", "T 2603", " rb2601"),
+    ],
 )
 def test_what_is_no_id_is_unknown(text: str) -> None:
     assert parse_instrument(text, "", DAY) == Instrument(text)

@@ -58,8 +58,14 @@ def test_golden_products_at_the_start_of_2026(
 
 @pytest.mark.parametrize(
     ("instrument", "tick", "multiple", "end"),
-    [("IF2606", 0.2, 300, 54000), ("IM2606", 0.2, 200, 54000), ("T2606", 0.005, 10000, 54900)]
-    + [("TS2606", 0.002, 20000, 54900), ("TL2606", 0.01, 10000, 54900), ("IO2606-C-4000", 0.2, 100, 54000)],
+    [
+        ("IF2606", 0.2, 300, 54000),
+        ("IM2606", 0.2, 200, 54000),
+        ("T2606", 0.005, 10000, 54900),
+        ("TS2606", 0.002, 20000, 54900),
+        ("TL2606", 0.01, 10000, 54900),
+        ("IO2606-C-4000", 0.2, 100, 54000),
+    ],
 )
 def test_golden_products_of_cffex(instrument: str, tick: float, multiple: int, end: int) -> None:
     product = of(instrument, "20260106", "CFFEX")
