@@ -11,6 +11,7 @@
     │   ├── BusyError                  somebody else is reading this queue or writing this log
     │   ├── VendorLibraryError         not found, not CTP's, of an unknown version
     │   └── OverwrittenError (LookupError)  the record is no longer in the log
+    ├── MissingPackage (ImportError)   an optional package is not installed; says which
     ├── EngineError                    the engine process failed to start or gave up
     └── Closed                         the engine has ended and everything has been read
 """
@@ -24,6 +25,10 @@ class TickEngineError(Exception):
 
 class ConfigError(TickEngineError, ValueError):
     """An argument, address, id or directory is wrong. Raised before anything is started."""
+
+
+class MissingPackage(TickEngineError, ImportError):
+    """A function needs an optional package that is not installed. The message says what to install."""
 
 
 class ShimError(TickEngineError):

@@ -15,6 +15,7 @@ from . import _segments
 from ._errors import Closed, NotFoundError, OverwrittenError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
+from .words import decode
 
 MAX_READERS = 256
 DEFAULT_CAPACITY = 65536
@@ -186,9 +187,9 @@ class TickLog:
             lib().log_instrument(self.handle, index, ct.byref(entry))
             result.append(
                 {
-                    "InstrumentID": entry.instrument_id.decode("gb18030", "replace"),
-                    "ExchangeInstID": entry.exchange_inst_id.decode("gb18030", "replace"),
-                    "ExchangeID": entry.exchange_id.decode("gb18030", "replace"),
+                    "InstrumentID": decode(entry.instrument_id),
+                    "ExchangeInstID": decode(entry.exchange_inst_id),
+                    "ExchangeID": decode(entry.exchange_id),
                     "index": index,
                     "count": entry.count,
                     "latest": entry.latest_stamp - 1 if entry.latest_stamp else None,

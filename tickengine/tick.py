@@ -368,7 +368,7 @@ class Event(ct.Structure):
 
     @property
     def Text(self) -> str:
-        return decode(self._Text)
+        return decode(self._Text, "gb18030" if self.TextEncoding else "utf-8")
 
     @property
     def words(self) -> str:

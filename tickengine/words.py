@@ -128,7 +128,11 @@ def event_text(event: Event, language: str) -> str:
     )
 
 
-def decode(text: bytes) -> str:
-    """Vendor text as ``str``. ASCII mostly, GB18030 otherwise; a character that was cut at the array's
-    end becomes U+FFFD instead of an error. Needs no locale."""
-    return text.decode("ascii") if text.isascii() else text.decode("gb18030", "replace")
+def decode(text: bytes, encoding: str = "gb18030") -> str:
+    """Vendor text as ``str``: the one place where it is decoded.
+
+    ASCII mostly, GB18030 otherwise (the vendor's; UTF-8 in texts of our own). A character that was cut at the
+    array's end, or is none, becomes U+FFFD; what stands before and behind it stays. Never raises and needs no
+    locale: the codec is Python's own.
+    """
+    return text.decode("ascii") if text.isascii() else text.decode(encoding, "replace")
