@@ -23,7 +23,6 @@ NO_INSTRUMENT = 0xFFFFFFFF
 KIND_TICK, KIND_EVENT = 0, 1
 
 
-
 class TickFlag(enum.IntFlag):
     """What ``Tick.Flags`` says about a tick. No flag removes a tick; ``TickQueue(skip=...)`` does.
 

@@ -17,6 +17,7 @@ from writing import Feed
 from tickengine import Closed, TickFlag, TickQueue
 
 IDS = ["rb2601", "IF2512", "m2605"]
+TURNOVERS = st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=40)
 
 
 class QueueModel(RuleBasedStateMachine):
@@ -41,7 +42,7 @@ class QueueModel(RuleBasedStateMachine):
         self.ended = False
 
     @precondition(lambda self: not self.ended)
-    @rule(instrument=st.sampled_from(IDS), turnovers=st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=40))
+    @rule(instrument=st.sampled_from(IDS), turnovers=TURNOVERS)
     def write(self, instrument: str, turnovers: list[float]) -> None:
         for turnover in turnovers:
             self.feed.tick(instrument, Volume=self.count, Turnover=turnover)
