@@ -38,34 +38,33 @@ class RuledProduct(Protocol):
     def Auctions(self) -> tuple[Span, ...]: ...
 
 
-def set_rules(
-    writer: ct.c_void_p,
-    table: Iterable[RuledProduct],
-    holidays: Iterable[str] = (),
-    covered: tuple[str, str] | None = None,
-) -> None:
-    """Give *writer* these products, and the weekdays without trading.
+class Rules:
+    """Tables in the form the writer takes: made at leisure, given in a moment.
 
     Args:
         holidays: weekdays without trading, YYYYMMDD.
         covered: first and last day for which *holidays* is complete; None: for none.
 
-    Raises:
-        ConfigError: a product has more sessions or auctions than the writer has room for.
-        ShimError: a day is no date, or hours lie outside a day.
+    Raises `ConfigError` if a product has more sessions or auctions than the writer has room for.
     """
-    rules = [_rule(product) for product in table]
-    days = [int(day) for day in holidays]
-    first, last = (int(covered[0]), int(covered[1])) if covered else (0, 0)
-    lib().writer_set_rules(
-        writer,
-        (ProductRule * max(1, len(rules)))(*rules),
-        len(rules),
-        (ct.c_int32 * max(1, len(days)))(*days),
-        len(days),
-        first,
-        last,
-    )
+
+    def __init__(
+        self,
+        table: Iterable[RuledProduct],
+        holidays: Iterable[str] = (),
+        covered: tuple[str, str] | None = None,
+    ) -> None:
+        rules = [_rule(product) for product in table]
+        days = [int(day) for day in holidays]
+        self._count, self._products = len(rules), (ProductRule * max(1, len(rules)))(*rules)
+        self._day_count, self._days = len(days), (ct.c_int32 * max(1, len(days)))(*days)
+        self._first, self._last = (int(covered[0]), int(covered[1])) if covered else (0, 0)
+
+    def give(self, writer: ct.c_void_p) -> None:
+        """Replace what *writer* knows. Raises `ShimError` if a day is no date or hours lie outside a day."""
+        lib().writer_set_rules(
+            writer, self._products, self._count, self._days, self._day_count, self._first, self._last
+        )
 
 
 def _rule(product: RuledProduct) -> ProductRule:
@@ -80,13 +79,9 @@ def _rule(product: RuledProduct) -> ProductRule:
     return rule
 
 
-def set_rules_of(writer: ct.c_void_p, trading_day: str = "") -> None:
-    """Give *writer* the package's own tables as of *trading_day* (YYYYMMDD; anything else: today)."""
+def own_rules(trading_day: str = "") -> Rules:
+    """The package's own tables as of *trading_day* (YYYYMMDD; anything else: today)."""
     first, last = trading_calendar.covered()
     known = len(trading_day) == 8 and trading_day.isdigit() and trading_day >= first  # "19800100" before a login
-    set_rules(
-        writer,
-        products.product_table(trading_day if known else None),
-        sorted(trading_calendar.holidays()),
-        (first, last),
-    )
+    table = products.product_table(trading_day if known else None)
+    return Rules(table, sorted(trading_calendar.holidays()), (first, last))

@@ -90,10 +90,11 @@ class Session:
         self._last_ticks = (0, time.monotonic())
         self._last_second = 0.0
         self._stopping = False
+        today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
         self._writer = new_handle()
         lib().writer_open(log.handle, True, ct.byref(self._writer))
         try:
-            rules.set_rules_of(self._writer)
+            today.give(self._writer)
             self._api: VendorApi | None = VendorApi(settings, library, flow_path, self._writer)
         except BaseException:
             lib().writer_close(self._writer)
@@ -221,7 +222,7 @@ class Session:
             if accepted:
                 self.logins += 1
                 self.trading_day = decode(c.trading_day)
-                rules.set_rules_of(self._writer, self.trading_day)  # hours change from one day to another
+                rules.own_rules(self.trading_day).give(self._writer)  # hours change from one day to another
                 for name in ("login_send", "login", "login_unknown"):
                     self._attempts.pop(name, None)
                 if c.error_id != 0:  # the log has it as refused, for its ErrorID; it counts as accepted
