@@ -7,8 +7,9 @@ import secrets
 import struct
 from typing import Any
 
-from tickengine import TickLog, TickQueue
+from tickengine import Tick, TickLog, TickQueue
 from tickengine._shim import lib, new_handle
+from tickengine.rules import Rules
 from tickengine.words import EVENT_CODES
 
 # The vendor's DepthMarketData L1 (6.3.6): name -> offset and struct format.
@@ -64,8 +65,24 @@ class Feed:
         queue.bind(self.log)
         return queue
 
-    def tick(self, instrument: str, **fields: Any) -> None:
-        lib().writer_tick(self._writer, 1, depth(instrument, **fields))
+    def tick(self, instrument: str, recv_ns: int | None = None, **fields: Any) -> None:
+        """Publish a tick, received now or at *recv_ns*."""
+        raw = depth(instrument, **fields)
+        if recv_ns is None:
+            lib().writer_tick(self._writer, 1, raw)
+        else:
+            lib().writer_tick_at(self._writer, 1, raw, recv_ns, recv_ns)
+
+    def sent(self, instrument: str, recv_ns: int | None = None, **fields: Any) -> Tick:
+        """Publish a tick and look at its record."""
+        self.tick(instrument, recv_ns, **fields)
+        tick = self.log[-1]
+        assert isinstance(tick, Tick)
+        return tick
+
+    def give(self, rules: Rules) -> None:
+        """What the writer knows of products and days from now on."""
+        rules.give(self._writer)
 
     def event(self, name: str, reason: int = 0, error_id: int = 0, text: bytes = b"", encoding: int = 0) -> None:
         lib().writer_event(self._writer, EVENT_CODES[name], reason, error_id, 0, text, len(text), encoding)
