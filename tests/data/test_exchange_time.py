@@ -252,5 +252,5 @@ def test_whatever_comes_time_goes_down_only_where_it_is_said(
             continue
         if tick.ExchangeTime < last:
             assert TickFlag.OUT_OF_ORDER in flags
-            assert last - tick.ExchangeTime > 600 * NS  # a mistake let go, never a step back within the feed
+            assert last - tick.ExchangeTime > 500 * NS  # a mistake let go, never a step back within the feed
         last = tick.ExchangeTime
