@@ -370,6 +370,7 @@ std::int32_t Reader::take(tk_take* t) {
         }
     }
     report(now_, t);
+    t->copy = which_;
     return TK_OK;
 }
 
