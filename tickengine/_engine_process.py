@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from .session import Session
 ENGINE_LOG = "engine.log"
 _ENGINE_LOG_LIMIT = 4 << 20
 EXIT_STOPPED, EXIT_FAILED = 0, 3  # 3: given up, do not start again
+_PARENT_DIES_S = 5.0
 
 logger = logging.getLogger("tickengine")
 
@@ -168,7 +170,7 @@ class _Engine:
                 try:
                     command, argument = self._connection.recv()
                 except (EOFError, OSError):
-                    return os.getppid() != self._orders.parent_pid
+                    return self._parent_ends(parent)
                 if command == "stop":
                     return False
                 if command == "subscribe":
@@ -176,6 +178,15 @@ class _Engine:
                 elif command == "unsubscribe":
                     session.unsubscribe(argument)
         return False
+
+    def _parent_ends(self, parent: int | None) -> bool:
+        """Whether the pipe is closed because the parent dies: the kernel closes it a moment before the
+        process counts as dead. Otherwise the parent has closed it, and tidies up itself."""
+        deadline = time.monotonic() + _PARENT_DIES_S
+        while os.getppid() == self._orders.parent_pid and (left := deadline - time.monotonic()) > 0:
+            if wait([] if parent is None else [parent], timeout=min(left, 0.05)):
+                return True
+        return os.getppid() != self._orders.parent_pid
 
     def _remove_segments(self, log: TickLog) -> None:
         """The parent can no longer do it."""

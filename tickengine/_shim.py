@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from ._errors import ShimError, from_status
+from ._errors import ShimError, TickEngineError, from_status
 
 ABI_VERSION = 2
 
@@ -99,7 +99,7 @@ class Take(ct.Structure):
         ("wait_mode", ct.c_int32),
         ("count", ct.c_uint32),
         ("state", ct.c_int32),
-        ("reserved", ct.c_uint32),
+        ("copy", ct.c_uint32),
         *[(n, ct.c_uint64) for n in ("received", "lost", "lost_events", "skipped", "cursor")],
     ]
 
@@ -210,9 +210,8 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_queue_wait_bound", _U32, (_P, _U32, _I64)),
     ("tk_reader_open", "status", (_P, _P, _PP)),
     ("tk_reader_close", None, (_P,)),
-    ("tk_reader_take", "status", (_P, _P)),
+    ("tk_reader_take", _I32, (_P, _P)),
     ("tk_reader_handed", ct.POINTER(_U64), (_P, _U32)),
-    ("tk_reader_copy", _U32, (_P,)),
     ("tk_reader_waiting", _U64, (_P,)),
     ("tk_reader_counters", "status", (_P, ct.POINTER(Take))),
     ("tk_vendor_probe", "status", (_S, _S, ct.POINTER(VendorInfo))),
@@ -243,7 +242,6 @@ _NEVER_BLOCKS = frozenset(
         "tk_last_error",
         "tk_now",
         "tk_process_identity",
-        "tk_reader_copy",
         "tk_reader_handed",
         "tk_reader_waiting",
     }
@@ -273,10 +271,12 @@ class _Lib:
         last_error = holding.tk_last_error
         last_error.restype = ct.c_char_p
 
+        self._last_error = last_error
+
         def checked(name: str) -> Callable[[int, Any, Any], int]:
             def errcheck(status: int, _function: Any, _args: Any) -> int:
                 if status < 0:
-                    raise from_status(name, status, (last_error() or b"").decode("utf-8", "replace"))
+                    raise self.error(name, status)
                 return status
 
             return errcheck
@@ -291,6 +291,10 @@ class _Lib:
             else:
                 function.restype = restype
             setattr(self, name.removeprefix("tk_"), function)
+
+    def error(self, name: str, status: int) -> TickEngineError:
+        """For calls so frequent that their status is looked at in place: tk_reader_take."""
+        return from_status(name, status, (self._last_error() or b"").decode("utf-8", "replace"))
 
     def __getattr__(self, name: str) -> Any:  # for type checkers: the table decides
         raise AttributeError(name)

@@ -233,7 +233,7 @@ typedef struct tk_take {
     int32_t wait_mode;   /* in: TK_WAIT_* */
     uint32_t count;      /* out: records taken */
     int32_t state;       /* out: TK_TAKE_* */
-    uint32_t reserved;
+    uint32_t copy;       /* out: which of the words of tk_reader_handed() belongs to this batch */
     uint64_t received, lost, lost_events, skipped, cursor; /* out: the queue's counters */
 } tk_take;
 
@@ -254,8 +254,6 @@ TK_API void tk_reader_close(tk_reader *reader);
 TK_API int32_t tk_reader_take(tk_reader *reader, tk_take *take);
 /* Where the number of handed records of the present batch is kept: a word the program may store to. */
 TK_API uint64_t *tk_reader_handed(tk_reader *reader, uint32_t copy);
-/* Which of the two words belongs to the present batch. */
-TK_API uint32_t tk_reader_copy(tk_reader *reader);
 /* Ticks waiting: what has been written for this queue and neither received nor lost nor skipped yet.
  * Those that will be skipped are among them: their flags have not been looked at. */
 TK_API uint64_t tk_reader_waiting(tk_reader *reader);

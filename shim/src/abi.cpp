@@ -327,7 +327,6 @@ void tk_reader_close(tk_reader* reader) {
 
 int32_t tk_reader_take(tk_reader* reader, tk_take* take) { return reader->reader.take(take); }
 uint64_t* tk_reader_handed(tk_reader* reader, uint32_t copy) { return reader->reader.handed(copy); }
-uint32_t tk_reader_copy(tk_reader* reader) { return reader->reader.copy(); }
 uint64_t tk_reader_waiting(tk_reader* reader) { return reader->reader.waiting(); }
 int32_t tk_reader_counters(tk_reader* reader, tk_take* out) {
     reader->reader.counters(out);

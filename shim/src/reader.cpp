@@ -380,6 +380,7 @@ std::int32_t Reader::take(tk_take* t) {
         }
     }
     report(now_, skipped_, t);
+    t->copy = which_;
     return TK_OK;
 }
 
