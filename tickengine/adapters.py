@@ -173,7 +173,7 @@ def _columns(array: npt.NDArray[np.void]) -> Iterable[tuple[str, npt.NDArray[Any
         elif array[name].dtype.kind == "S":
             yield name, _texts(array[name])
         else:
-            yield name, np.ascontiguousarray(array[name])
+            yield name, array[name].copy()
 
 
 def _texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:

@@ -109,8 +109,10 @@ def test_pandas_from_an_array_and_in_another_zone(feed: Feed) -> None:
     assert str(frame["ExchangeTime"].dtype) == "datetime64[ns, UTC]"
     assert str(frame["ExchangeTime"][0]) == "2026-01-05 01:30:00.005000+00:00"
     assert to_pandas(array).equals(to_pandas(ticks))
-    frame.loc[0, "LastPrice"] = 0.0  # the frame owns its data
-    assert array["LastPrice"][0] == 3150.0
+    for part in (array, array[:1], to_array(ticks[:1])):  # the frame owns its data
+        own = to_pandas(part)
+        own.loc[0, "LastPrice"] = 0.0
+        assert part["LastPrice"][0] == 3150.0
 
 
 @needs("pandas")

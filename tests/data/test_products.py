@@ -7,11 +7,13 @@ import math
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tickengine
 from tickengine.products import EXCHANGES, Product, Session, _rows, exchange_of, product_of, product_table
 from tickengine.trading_calendar import covered, has_night_session, is_trading_day
 
@@ -209,6 +211,12 @@ def test_the_table_is_installed_with_the_package_and_read_without_a_locale() -> 
     code = (
         "from tickengine.products import product_table as t; print(len(t('20260106')), t()[0].NameChinese == '\\u94dc')"
     )
-    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    env = {
+        "PYTHONPATH": str(Path(tickengine.__file__).parents[1]),
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "utf-8",
+    }
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [str(len(product_table("20260106"))), "True"], done.stderr

@@ -85,7 +85,6 @@ def test_a_cut_name_in_a_tick_and_in_the_instrument_table(feed: Feed) -> None:
 
 PROGRAM = """
 import sys
-sys.path.insert(0, "tests")
 from writing import Feed
 from tickengine.words import disconnect_reason
 from tickengine.products import product_of
@@ -120,9 +119,10 @@ def test_it_runs_on_a_machine_without_chinese_locales(locale: str) -> None:
         "PYTHONUTF8": "0",
         "PYTHONCOERCECLOCALE": "0",
         "PYTHONWARNDEFAULTENCODING": "1",
+        "PYTHONPATH": f"{ROOT.parent}:{Path(__file__).resolve().parents[1]}",
     }
     command = [sys.executable, "-W", "error::EncodingWarning", "-c", PROGRAM]
-    done = subprocess.run(command, env=env, cwd=ROOT.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "fine", done.stderr
 
 
