@@ -56,6 +56,7 @@ def test_structures_of_the_binding_have_the_sizes_of_the_header(tmp_path: Path) 
         "tk_reader_info": _shim.ReaderInfo,
         "tk_queue_info": _shim.QueueInfo,
         "tk_take": _shim.Take,
+        "tk_product_rule": _shim.ProductRule,
         "tk_vendor_info": _shim.VendorInfo,
         "tk_callback": _shim.Callback_,
         "tk_forwarder_info": _shim.ForwarderInfo,
