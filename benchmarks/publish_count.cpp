@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
     std::vector<tk_queue*> queues(static_cast<std::size_t>(queue_count));
     for (std::size_t i = 0; i < queues.size(); ++i) {
         const std::string queue_path = path + "-q" + std::to_string(i);
-        must(tk_queue_create(queue_path.c_str(), "count", nullptr, 0, TK_START_NOW, 0, TK_WAIT_BLOCK, &queues[i]),
+        must(tk_queue_create(queue_path.c_str(), "count", nullptr, 0, TK_START_NOW, 0, TK_WAIT_BLOCK, 0, &queues[i]),
              "tk_queue_create");
         must(tk_queue_bind(queues[i], log, path.c_str()), "tk_queue_bind");
         std::remove(queue_path.c_str());

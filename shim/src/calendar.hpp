@@ -33,6 +33,11 @@ public:
     bool trading(Day day) const;
     // A feed has shown that `before` precedes `day`. True if that is news worth keeping.
     bool learn(Day day, Day before);
+    // What another calendar has learnt, for its successor.
+    void take_learnt(const Calendar& other) {
+        for (int i = 0; i < 4; ++i) learnt_[i] = other.learnt_[i];
+        learnt_next_ = other.learnt_next_;
+    }
 
 private:
     bool covers(Day day) const { return day >= first_ && day <= last_; }

@@ -74,6 +74,7 @@ public:
     std::uint32_t login() const { return login_; }
     // Takes the new rules and gives the old ones back, to be freed outside the writer's turn.
     void exchange_rules(std::unique_ptr<Rules>& rules) {
+        rules->calendar.take_learnt(rules_->calendar);
         rules_.swap(rules);
         ++generation_;
     }

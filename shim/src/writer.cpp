@@ -167,8 +167,9 @@ void Writer::save_before_overwritten(std::uint64_t head) {
 void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {
     LogHeader& h = *log_->header;
     for (std::uint32_t w = 0; w < kReaderWords; ++w) {
+        // SYNC sleep (seq_cst, writer side): who sees the bit of a reader sees its queue's Skip below.
         std::uint64_t bits =
-            h.Sleepers[w].load(std::memory_order_relaxed) & want[w].load(std::memory_order_relaxed);
+            h.Sleepers[w].load(std::memory_order_seq_cst) & want[w].load(std::memory_order_relaxed);
         while (bits != 0) {
             const int bit = __builtin_ctzll(bits);
             bits &= bits - 1;

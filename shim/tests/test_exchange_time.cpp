@@ -66,6 +66,8 @@ TEST(a_feed_teaches_the_trading_day_before) {
     const tk::Record r = m.send("p2409", {"20240611", "20240611", "21:05:02", 0, "DCE"});
     CHECK_EQ(r.ExchangeTime, at(20240607, "21:05:02"));
     CHECK_EQ(r.Flags & kTimeDoubts, 0);
+    m.set_rules(false);  // new tables do not undo it
+    CHECK_EQ(m.send("y2409", {"20240611", "20240611", "21:05:03", 0, "DCE"}).ExchangeTime, at(20240607, "21:05:03"));
     // The instrument that had been given Monday's date is let go when eight ticks contradict it.
     tk::Record late{};
     for (int i = 0; i < 8; ++i) late = m.send("m2409", {"20240611", "20240611", "21:05:1" + std::to_string(i)});
