@@ -21,8 +21,8 @@ case $mode in plain | asan | tsan) modes=$mode ;; all) modes="plain asan tsan" ;
 esac
 
 flags="-std=c++17 -O1 -g -Wall -Wextra -Werror -pthread -Ishim/include -Ishim/src -Ishim/tests"
-# The tests stop the code at its system calls: hooks.cpp.
-link="-pthread -ldl -Wl,--wrap=syscall -Wl,--wrap=clock_gettime"
+# The tests stop the code at these calls: hooks.cpp.
+link="-pthread -ldl -Wl,--wrap=syscall -Wl,--wrap=clock_gettime -Wl,--wrap=fopen"
 
 flags_of() {
     case $1 in
