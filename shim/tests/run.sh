@@ -91,7 +91,7 @@ for m in $modes; do
     # shellcheck disable=SC2046
     "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
     if [ -x "$build/$m/test_ftd" ] && [ $# -eq 0 ]; then
-        "$build/$m/test_ftd" || status=1
+        timeout 120 "$build/$m/test_ftd" || status=1
     fi
 done
 if [ "$status" -eq 0 ]; then echo "== all passed"; else echo "== FAILED"; fi
