@@ -1,7 +1,7 @@
 #include <fcntl.h>
-#include <signal.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -14,12 +14,29 @@ constexpr std::uint32_t kPrinted = 12;     // of one test; the rest is only coun
 constexpr unsigned kDeadlineSeconds = 120;  // a hang, not slowness
 char g_running[256];
 
-void on_deadline(int) {
-    const char text[] = "HANGS: ";
-    (void)!write(2, text, sizeof text - 1);
+void say(const char* what) {
+    (void)!write(2, what, std::strlen(what));
     (void)!write(2, g_running, std::strlen(g_running));
     (void)!write(2, "\n", 1);
+}
+
+void on_deadline(int) {
+    say("HANGS: ");
     _exit(3);
+}
+
+void on_crash(int signal) {
+    say("CRASHES: ");
+    std::signal(signal, SIG_DFL);
+    raise(signal);
+}
+
+// A sanitizer has handlers of its own that tell more.
+void name_the_test_in_a_crash() {
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) {
+        const auto before = std::signal(signal, on_crash);
+        if (before != SIG_DFL) std::signal(signal, before);
+    }
 }
 
 const char* base_name(const char* path) {
@@ -62,7 +79,8 @@ int main(int argc, char** argv) {
             wanted.push_back(argv[i]);
         }
     }
-    signal(SIGALRM, on_deadline);
+    std::signal(SIGALRM, on_deadline);
+    name_the_test_in_a_crash();
     std::uint32_t passed = 0, failed = 0, skipped = 0;
     for (const check::Test& test : check::tests()) {
         if ((!wanted.empty() && !contains(test, wanted)) || contains(test, unwanted)) continue;

@@ -224,13 +224,15 @@ public:
 };
 
 // ---- places to stop at --------------------------------------------------------------------------
-// The linker sends syscall() and clock_gettime() through hooks.cpp (--wrap). A hook belongs to the
-// thread that sets it and is not called from within itself.
+// The linker sends syscall(), clock_gettime() and fopen() through hooks.cpp (--wrap). A hook belongs to
+// the thread that sets it and is not called from within itself.
 
 struct Hooks {
     std::function<void()> futex_wait;  // before the call
     std::function<void()> futex_wake;
     std::function<void()> clock;       // before the time is read
+    std::function<void(clockid_t, timespec*)> clock_result;  // after it: the time may be changed
+    std::function<void(const char**)> file;                  // before a file is opened: the path may be changed
 };
 Hooks& hooks();
 struct FutexCounts {

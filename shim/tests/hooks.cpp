@@ -1,4 +1,4 @@
-// The wrapped system calls: ld --wrap=syscall --wrap=clock_gettime.
+// The wrapped calls: ld --wrap=syscall --wrap=clock_gettime --wrap=fopen.
 #include <stdarg.h>
 
 #include "fixture.hpp"
@@ -7,10 +7,11 @@ namespace fixture {
 namespace {
 thread_local bool t_inside = false;
 
-void call(const std::function<void()>& hook) {
+template <typename Hook, typename... Arguments>
+void call(const Hook& hook, Arguments... arguments) {
     if (t_inside || !hook) return;
     t_inside = true;
-    hook();
+    hook(arguments...);
     t_inside = false;
 }
 }  // namespace
@@ -31,6 +32,7 @@ extern "C" {
 
 long __real_syscall(long number, ...);
 int __real_clock_gettime(clockid_t id, timespec* t);
+std::FILE* __real_fopen(const char* path, const char* mode);
 
 long __wrap_syscall(long number, ...) {
     va_list list;
@@ -60,7 +62,14 @@ long __wrap_syscall(long number, ...) {
 
 int __wrap_clock_gettime(clockid_t id, timespec* t) {
     fixture::call(fixture::hooks().clock);
-    return __real_clock_gettime(id, t);
+    const int rc = __real_clock_gettime(id, t);
+    fixture::call(fixture::hooks().clock_result, id, t);
+    return rc;
+}
+
+std::FILE* __wrap_fopen(const char* path, const char* mode) {
+    fixture::call(fixture::hooks().file, &path);
+    return __real_fopen(path, mode);
 }
 
 }  // extern "C"

@@ -21,8 +21,8 @@ case $mode in plain | asan | tsan) modes=$mode ;; all) modes="plain asan tsan" ;
 esac
 
 flags="-std=c++17 -O1 -g -Wall -Wextra -Werror -pthread -Ishim/include -Ishim/src -Ishim/tests"
-# The tests stop the code at its system calls: hooks.cpp.
-link="-pthread -ldl -Wl,--wrap=syscall -Wl,--wrap=clock_gettime"
+# The tests stop the code at these calls: hooks.cpp.
+link="-pthread -ldl -Wl,--wrap=syscall -Wl,--wrap=clock_gettime -Wl,--wrap=fopen"
 
 flags_of() {
     case $1 in
@@ -91,7 +91,7 @@ for m in $modes; do
     # shellcheck disable=SC2046
     "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
     if [ -x "$build/$m/test_ftd" ] && [ $# -eq 0 ]; then
-        "$build/$m/test_ftd" || status=1
+        timeout 120 "$build/$m/test_ftd" || status=1
     fi
 done
 if [ "$status" -eq 0 ]; then echo "== all passed"; else echo "== FAILED"; fi

@@ -360,6 +360,12 @@ TEST(a_reader_stopped_at_any_instruction_is_continued) {
 // ---- at random moments --------------------------------------------------------------------------
 
 namespace {
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kRounds = 40;  // a fork costs ten times as much there
+#else
+constexpr int kRounds = 100;
+#endif
+
 struct Tally {
     std::atomic<std::uint64_t> given[2], seen, last, bad;
 };
@@ -377,7 +383,7 @@ TEST(readers_killed_at_random_lose_nothing_uncounted) {
     check::Random random(seed);
     std::uint64_t killed_in_work = 0;
     Tally* tally = shared_tally();
-    for (int round = 0; round < 100; ++round) {
+    for (int round = 0; round < kRounds; ++round) {
         new (tally) Tally{};
         TestLog t(round % 2 == 0 ? 16 : 256);
         auto q = t.queue(round % 4 < 2 ? std::vector<std::string>{} : std::vector<std::string>{"rb2601", "IF2512"});
@@ -434,7 +440,7 @@ TEST(readers_killed_at_random_lose_nothing_uncounted) {
 TEST(writers_killed_at_random_leave_a_log_that_goes_on) {
     constexpr std::uint64_t seed = 11;
     check::Random random(seed);
-    for (int round = 0; round < 100 && check::failures() == 0; ++round) {
+    for (int round = 0; round < kRounds && check::failures() == 0; ++round) {
         TestLog t(64, 16, false);
         auto all = t.queue({}, TK_START_NOW, true), one = t.queue({"id3"});
         all->open();
