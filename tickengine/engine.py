@@ -231,9 +231,11 @@ class TickEngine:
             pause = RESTART_PAUSES_S[min(attempt, len(RESTART_PAUSES_S) - 1)]
             attempt += 1
             logger.error("%s; starting it again in %g s", words, pause)
-            if self._stopping.wait(pause) or not self._launch_again():
+            if self._stopping.wait(pause):
                 break
-            self._restarts += 1
+            self._restarts += 1  # before the new process can be seen live
+            if not self._launch_again():
+                break
         self._finish()
         self._ended.set()
         _running.discard(self)
