@@ -24,8 +24,8 @@ BROKER, INVESTOR = "9999", "investor"
 
 def run_api(path: str, address: str, connection: Connection) -> None:
     """The process. Sends ``("is", Vendor)`` or ``("refused", text)``, then ``("call", name, arguments)`` for
-    each callback; takes ``(method, *arguments)`` of `VendorApi`, answered by ``("rc", value)``, and
-    ``("release",)``, answered by ``("released", threads left)``."""
+    each callback; takes ``(method, *arguments)`` of `VendorApi`, answered by ``("rc", value)``,
+    ``("release",)``, answered by ``("released", threads left)``, and ``("leave",)``."""
     connection.send("ready")
     try:
         found = vendor.probe(path)
@@ -44,7 +44,9 @@ def run_api(path: str, address: str, connection: Connection) -> None:
     with tempfile.TemporaryDirectory() as flow:
         api = VendorApi(config, path, flow + "/", writer)
         api.init()
-        _serve(api, connection)
+        if not _serve(api, connection):
+            log.unlink()
+            os._exit(0)
         api.release()
         deadline = time.monotonic() + 5  # a thread that has been joined may still be listed for a moment
         while _threads() > threads and time.monotonic() < deadline:
@@ -55,15 +57,16 @@ def run_api(path: str, address: str, connection: Connection) -> None:
     log.close()
 
 
-def _serve(api: VendorApi, connection: Connection) -> None:
+def _serve(api: VendorApi, connection: Connection) -> bool:
+    """True to release, False to leave without."""
     while True:
         callback = api.next_callback(0.02)
         if callback is not None:
             connection.send(("call", *call_of(callback)))
         if connection.poll():
             method, *arguments = connection.recv()
-            if method == "release":
-                return
+            if method in ("release", "leave"):
+                return method == "release"
             connection.send(("rc", getattr(api, method)(*arguments)))
 
 
@@ -99,6 +102,10 @@ class Api:
         self._connection.send(("release",))
         left: int = self._receive("released")
         return left
+
+    def leave(self) -> None:
+        """End the process without Release."""
+        self._connection.send(("leave",))
 
     def _receive(self, what: str) -> Any:
         while True:
