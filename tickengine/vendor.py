@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes as ct
 import glob
 import importlib.metadata
+import logging
 import multiprocessing
 import os
 import re
@@ -16,6 +17,8 @@ from multiprocessing.connection import Connection
 
 from ._errors import ConfigError, TickEngineError, VendorLibraryError
 from ._shim import VendorInfo, lib
+
+logger = logging.getLogger("tickengine")
 
 ENVIRONMENT = "TICKENGINE_MDAPI"
 
@@ -156,6 +159,24 @@ def probe(path: str, source: str = "path", override_version: str = "") -> Vendor
         info.api_slots,
         bool(info.evaluation),
     )
+
+
+def warn_of_doubts(found: Vendor, production: bool, override_version: str) -> None:
+    """Log what is likely not meant: an evaluation build for a production front, a version that is believed."""
+    if found.evaluation and production:
+        logger.warning(
+            "%s is an evaluation build (%s): production fronts refuse it; pass production=False for others",
+            found.path,
+            found.version,
+        )
+    if override_version:
+        logger.warning(
+            "%s calls itself %r; version %s is believed instead, and the layouts as of %s are used",
+            found.path,
+            found.version,
+            override_version,
+            found.layouts_of,
+        )
 
 
 def candidates() -> list[tuple[str, str]]:

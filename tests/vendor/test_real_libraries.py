@@ -16,7 +16,7 @@ from one_api import Api, run_api
 from test_tables import ATLAS, row_of
 from vendor_files import Known, known_libraries
 
-from tickengine import Closed, TickQueue, vendor
+from tickengine import Closed, TickQueue, VendorLibraryError, vendor
 from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(240)]
@@ -119,3 +119,25 @@ def test_an_engine_with_an_encrypting_library_says_why_there_is_no_feed_and_stop
         assert front.wait_until(max_open_clients=0, timeout=20).logins == 0
         with pytest.raises(Closed):
             queue.get(timeout=10)
+
+
+@pytest.mark.parametrize("production", [True, False])
+def test_an_evaluation_build_for_a_production_front_is_warned_of(
+    fetched: Fetched, production: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = fetched(next(k for k in KNOWN if k.evaluation))
+    with TickQueue() as queue, engine_on("tcp://127.0.0.1:9", path, IDS, [queue], production=production):
+        pass
+    assert ("is an evaluation build" in caplog.text) is production
+
+
+def test_an_override_of_a_genuine_library_is_checked_against_its_slots_and_logged(
+    genuine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TickQueue() as queue:
+        for wrong in ("6.3.15_P2", "6.7.2", "6.7.13"):
+            with pytest.raises(VendorLibraryError, match="should have 15 api slots, this library has 14"):
+                engine_on("tcp://127.0.0.1:9", genuine, IDS, [queue], vendor_version=wrong).start()
+    with TickQueue() as queue, engine_on("tcp://127.0.0.1:9", genuine, IDS, [queue], vendor_version="6.3.11"):
+        pass
+    assert "version 6.3.11 is believed instead" in caplog.text
