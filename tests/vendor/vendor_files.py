@@ -182,7 +182,5 @@ def compatible_library(variant: str) -> Path:
             command += [f"-Wl,--version-script={COMPATIBLE_SOURCES}/exports.map", "-o", new]
             done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, done.stderr
-            for old in library.parent.glob(f"libcompatible-{variant}-*.so"):
-                old.unlink()
             new.replace(library)
     return library
