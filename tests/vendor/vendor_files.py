@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickengine import vendor
+
 HERE = Path(__file__).parent
 COMPATIBLE_SOURCES = HERE.parents[1] / "shim" / "compat"
 MD_FILE = re.compile(r"(^|/)lib(sopt)?thostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
@@ -85,12 +87,15 @@ _failures: list[str] = []
 
 
 def genuine_library(known: Known) -> Path:
-    """The library's file, downloaded if it is not in the cache.
+    """The library's file: of the installed package if it is this one, or downloaded if it is not in the cache.
 
     Raises:
         Unavailable: it could not be downloaded.
         AssertionError: what is in the package is another file than is known.
     """
+    for installed in vendor.package_libraries(known.package.partition("==")[0]):
+        if _digest(Path(installed)) == known.sha256:
+            return Path(installed)
     folder = cache() / known.name
     with locked(known.name):
         for path in folder.glob("*.so"):
