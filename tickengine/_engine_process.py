@@ -120,8 +120,10 @@ class _Engine:
         flow = FlowDirectory(self._orders.settings.page_dir)
         _redirect_output(flow.path)
         log = TickLog(_segments.attach_log_handle(self._orders.log_path), self._orders.log_path)
-        vendor.probe(self._orders.library, override_version=self._orders.settings.vendor_version)
-        session = Session(self._orders.settings, self._orders.library, flow.path, log)
+        config = self._orders.settings
+        found = vendor.probe(self._orders.library, override_version=config.vendor_version)
+        vendor.warn_of_doubts(found, config.production, config.vendor_version)
+        session = Session(config, self._orders.library, flow.path, log)
         thread = threading.Thread(target=self._run_session, args=(session,), name="tickengine-session", daemon=True)
         session.start()
         thread.start()

@@ -31,7 +31,7 @@ std::int32_t seconds_of_day(std::uint64_t text) {
     return h * 3600 + m * 60 + s;
 }
 
-void Judge::know_product(TickState& s, const Facts& f) {
+void Judge::know_product(TickState& s, const TickFacts& f) {
     s.exchange = exchange_of(f.exchange_id);
     s.product = rules_->find(f.instrument_id, s.exchange);
     if (s.exchange == Exchange::kUnknown && s.product != nullptr) s.exchange = s.product->exchange;
@@ -39,7 +39,7 @@ void Judge::know_product(TickState& s, const Facts& f) {
 }
 
 // The date on the tick's own clock, from two day fields that mean different things at each exchange.
-Day Judge::day_of(TickState& s, Day trading, Day action, const Facts& f, std::uint16_t* flags) {
+Day Judge::day_of(TickState& s, Day trading, Day action, const TickFacts& f, std::uint16_t* flags) {
     const Calendar& calendar = rules_->calendar;
     const bool evening = is_evening(seconds_), night = evening || is_early(seconds_);
     // The date of a night's tick from its trading day: the evening before, or the morning after that.
@@ -83,7 +83,7 @@ Day Judge::day_of(TickState& s, Day trading, Day action, const Facts& f, std::ui
     return in_night_of(trading);
 }
 
-void Judge::resolve(TickState& s, const TickTexts& texts, const Facts& f) {
+void Judge::resolve(TickState& s, const TickTexts& texts, const TickFacts& f) {
     if (s.generation != generation_) know_product(s, f);
     s.trading = texts.trading;
     s.action = texts.action;
@@ -119,7 +119,7 @@ void Judge::resolve(TickState& s, const TickTexts& texts, const Facts& f) {
 }
 
 // No UpdateTime: the tick has no place in time, but it has one among its instrument's ticks.
-Verdict Judge::without_time(TickState& s, const TickTexts& texts, const Facts& f) {
+Verdict Judge::without_time(TickState& s, const TickTexts& texts, const TickFacts& f) {
     if (s.generation != generation_) {
         know_product(s, f);
         s.width = 0;
@@ -136,7 +136,7 @@ Verdict Judge::without_time(TickState& s, const TickTexts& texts, const Facts& f
 // tick of Friday night, pushed on Monday morning with Monday's date, is Friday's. The last trading day
 // (or night) that does not lie ahead is taken. A front with a clock of its own, a simulation or a
 // recording, is recognised by contradicting the local clock without a break.
-std::int64_t Judge::not_ahead(const TickState& s, const Facts& f, std::int64_t time, std::uint32_t* flags) {
+std::int64_t Judge::not_ahead(const TickState& s, const TickFacts& f, std::int64_t time, std::uint32_t* flags) {
     if (belief_ == 0) return time;
     if (s.login == login_ && --belief_ == 0) return time;  // a snapshot shows nothing: it may be of any day
     const Calendar& calendar = rules_->calendar;
@@ -150,7 +150,7 @@ std::int64_t Judge::not_ahead(const TickState& s, const Facts& f, std::int64_t t
 
 // The tick's time is before one given out already. It takes that one, so that time never goes down;
 // unless that one turns out to have been the mistake.
-std::int64_t Judge::hold(TickState& s, const Facts& f, std::int64_t time, std::uint32_t* flags) const {
+std::int64_t Judge::hold(TickState& s, const TickFacts& f, std::int64_t time, std::uint32_t* flags) const {
     const bool no_millisec = static_cast<std::uint32_t>(f.millisec) > 999;  // its own time is a second wide
     if (!no_millisec || time + kSecond <= s.last) *flags |= kOutOfOrder;
     bool refuted = belief_ != 0 && s.last - f.recv_time > kAhead;

@@ -28,7 +28,7 @@ struct TickTexts {
     std::uint64_t trading9, action9, update9;
 };
 
-struct Facts {
+struct TickFacts {
     std::int64_t recv_time;
     std::int32_t millisec, volume;
     double turnover;
@@ -79,7 +79,7 @@ public:
         ++generation_;
     }
 
-    Verdict look(TickState& s, const TickTexts& texts, const Facts& f) {
+    Verdict look(TickState& s, const TickTexts& texts, const TickFacts& f) {
         if (texts.update != update_) {  // many instruments share a second
             update_ = texts.update;
             seconds_ = seconds_of_day(update_);
@@ -127,15 +127,15 @@ private:
     // Ticks in a row, far behind the greatest time given out, that refute it.
     static constexpr std::uint8_t kRefutations = 8;
 
-    void resolve(TickState& s, const TickTexts& texts, const Facts& f);
-    void know_product(TickState& s, const Facts& f);
-    Day day_of(TickState& s, Day trading, Day action, const Facts& f, std::uint16_t* flags);
-    Verdict without_time(TickState& s, const TickTexts& texts, const Facts& f);
-    std::int64_t not_ahead(const TickState& s, const Facts& f, std::int64_t time, std::uint32_t* flags);
-    std::int64_t hold(TickState& s, const Facts& f, std::int64_t time, std::uint32_t* flags) const;
+    void resolve(TickState& s, const TickTexts& texts, const TickFacts& f);
+    void know_product(TickState& s, const TickFacts& f);
+    Day day_of(TickState& s, Day trading, Day action, const TickFacts& f, std::uint16_t* flags);
+    Verdict without_time(TickState& s, const TickTexts& texts, const TickFacts& f);
+    std::int64_t not_ahead(const TickState& s, const TickFacts& f, std::int64_t time, std::uint32_t* flags);
+    std::int64_t hold(TickState& s, const TickFacts& f, std::int64_t time, std::uint32_t* flags) const;
 
     // What does not depend on how the time was found. True if the tick may repeat the one before.
-    bool finish(TickState& s, const Facts& f, std::int64_t own, Day key, std::uint32_t* flags) const {
+    bool finish(TickState& s, const TickFacts& f, std::int64_t own, Day key, std::uint32_t* flags) const {
         const bool same = own == s.own && f.volume == s.volume && f.entry == s.entry &&
                           std::memcmp(&f.turnover, &s.turnover, sizeof f.turnover) == 0;
         if (key == s.last_key) {

@@ -61,8 +61,8 @@ inline TickTexts texts_of(const char* d) {
     return t;
 }
 
-inline Facts facts_of(const char* d, std::int64_t recv_time, std::uint32_t entry, const char (&ids)[kTextWords * 8]) {
-    Facts f;
+inline TickFacts facts_of(const char* d, std::int64_t recv_time, std::uint32_t entry, const char (&ids)[kTextWords * 8]) {
+    TickFacts f;
     f.recv_time = recv_time;
     f.millisec = static_cast<std::int32_t>(load_raw4(d + depth::kUpdateMillisec));
     f.volume = static_cast<std::int32_t>(load_raw4(d + depth::kVolume));
