@@ -108,9 +108,11 @@ class VendorInfo(ct.Structure):
         ("path", ct.c_char * 512),
         ("version", ct.c_char * 64),
         ("generation", ct.c_char * 16),
+        ("layouts_of", ct.c_char * 16),
         ("layout", ct.c_uint32),
         ("api_slots", ct.c_uint32),
         ("factory_flags", ct.c_uint32),
+        ("evaluation", ct.c_uint32),
     ]
 
 
@@ -195,6 +197,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_reader_waiting", _U64, (_P,)),
     ("tk_reader_counters", "status", (_P, ct.POINTER(Take))),
     ("tk_vendor_probe", "status", (_S, _S, ct.POINTER(VendorInfo))),
+    ("tk_vendor_tables", _S, ()),
     ("tk_md_create", "status", (_S, _S, _S, _I32, _I32, _I32, _P, _PP)),
     ("tk_md_register_front", "status", (_P, _S)),
     ("tk_md_init", "status", (_P,)),

@@ -21,16 +21,26 @@ def _vendor(args: argparse.Namespace) -> int:
     found = [vendor.resolve(args.library)] if args.library else vendor.candidates()
     if not found:
         vendor.resolve(None)  # explains what to do
-    first = None
-    for path, source in found:
-        v = vendor.describe(path, source)
-        first = first or v
-        print(f"{'*' if first is v else ' '} {path}\n    found by: {source}")
-        what = f"version {v.version}, generation {v.generation}, layout L{v.layout}"
-        print(f"    refused: {v.error}" if v.error else f"    {what}")
-    refused = first is not None and first.error
-    print("\n* is taken, and refused: name another one with library=" if refused else "\n* would be used")
-    return 1 if refused else 0
+    described = [vendor.describe(path, source) for path, source in found]
+    for position, v in enumerate(described):
+        print(f"{' ' if position else '*'} {v.path}\n    found by: {v.source}\n    {_what_it_is(v)}")
+    first = described[0]
+    why = "it was named" if args.library else "the first in the order TICKENGINE_MDAPI, packages, loader path"
+    if first.error:
+        print(f"\n* would be taken ({why}), but is refused: name another one with library=")
+        return 1
+    print(f"\n* would be used ({why})")
+    return 0
+
+
+def _what_it_is(v: vendor.Vendor) -> str:
+    if v.error:
+        return f"refused: {v.error}"
+    notes = "\n    evaluation build: production fronts refuse it" if v.evaluation else ""
+    return (
+        f"version {v.version}, generation {v.generation}, layout L{v.layout} "
+        f"(structs as of {v.layouts_of}, {v.api_slots} api slots){notes}"
+    )
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:

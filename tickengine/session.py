@@ -396,6 +396,16 @@ class Session:
                 logger.warning("no front can be reached: %s; trying on", text)
                 self._write_status()
 
+    def _refused_before_connecting(self, words: str) -> None:
+        """An error instead of OnFrontConnected: the front has answered the library's handshake with it."""
+        with self._lock:
+            if self.state == "connecting":
+                self.front_error = (
+                    f"the front does not know how this vendor library ({self.api_version}) begins a connection: "
+                    f"{words}. Libraries from 6.3.15 on encrypt; a plain front needs 6.3.6 or 6.3.11"
+                )
+                self._write_status()
+
     def _watch_silence(self, now: float) -> None:
         ticks = int(self._log.info().ticks)
         if ticks != self._last_ticks[0]:
@@ -465,7 +475,9 @@ class Session:
 
 
 def _on_error(session: Session, c: Callback_) -> None:
-    logger.warning("error from the front: %s", error_words(c.error_id, decode(c.error_msg)))
+    words = error_words(c.error_id, decode(c.error_msg))
+    logger.warning("error from the front: %s", words)
+    session._refused_before_connecting(words)
     session._tell(c)
 
 

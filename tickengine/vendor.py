@@ -4,33 +4,45 @@ importing them would load their own copy."""
 from __future__ import annotations
 
 import ctypes as ct
+import glob
 import importlib.metadata
+import multiprocessing
 import os
 import re
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from ._errors import ConfigError, TickEngineError, VendorLibraryError
 from ._shim import VendorInfo, lib
 
 ENVIRONMENT = "TICKENGINE_MDAPI"
 
-# Packages that carry the market-data library, best first: newer versions are what today's fronts need.
-# The last one talks to the loopback front.
-PACKAGES: tuple[str, ...] = (
-    "openctp-ctp",
-    "ctp-python",
-    "CtpPlus",
-    "vnpy_ctp",
-    "ctpwrapper",
-    "AlgoPlus",
-    "python-ctp-deps",
-)
+# Packages that carry the market-data library, and the folder it is in. Best first: newer versions are
+# what today's fronts need; python-ctp-deps talks to the loopback front; the last two are for evaluation
+# fronts and for another maker's.
+_FOLDERS: dict[str, str] = {
+    "openctp-ctp": "openctp_ctp.libs",
+    "ctp-python": "ctp",
+    "CtpPlus": "CtpPlus/CTP",
+    "vnpy_ctp": "vnpy_ctp/api",
+    "ctpwrapper": "ctpwrapper",
+    "AlgoPlus": "AlgoPlus/CTP",
+    "python-ctp-deps": "ctp_deps/lib",
+    "openctp-ctp-cp": "openctp_ctp_cp.libs",
+    "openctp-tts": "openctp_tts.libs",
+}
+PACKAGES: tuple[str, ...] = tuple(_FOLDERS)
 PLAIN_FTD_PACKAGE = "python-ctp-deps"
+_IMPORT_NAMES = {"ctp": "ctp-python", "ctp_deps": "python-ctp-deps"}  # where it is not the package's own
 
-_MD_FILE = re.compile(r"(^|/)libthostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
-_SYSTEM_NAMES = ("libthostmduserapi_se.so", "thostmduserapi_se.so", "libthostmduserapi.so")
+# From the beginning of a path part: "_thostmduserapi.so" is a SWIG module, "libsoptthost..." the option product.
+_MD_FILE = re.compile(r"(^|/)(lib)?thostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
+_SYSTEM_NAMES = ("libthostmduserapi_se.so", "thostmduserapi_se.so", "libthostmduserapi.so", "thostmduserapi.so")
+_PROBE_LIMIT_S = 20.0
+_LOADER_CONFIGURATION = "/etc/ld.so.conf"
+_LOADER_DEFAULTS = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 
 
 @dataclass(frozen=True)
@@ -40,29 +52,43 @@ class Vendor:
     path: str
     source: str
     version: str = ""
+    """GetApiVersion(), as the library tells it."""
     generation: str = ""
+    """Of the vtables: ``G1`` or ``G2``."""
     layout: int = 0
+    """Of DepthMarketData: 1, 2 or 3."""
+    layouts_of: str = ""
+    """The first version with the struct layouts that are used."""
+    api_slots: int = 0
+    evaluation: bool = False
+    """An evaluation build (``_CP``): production fronts refuse it."""
     error: str = ""
+    """Why it is refused; then what is above is not known."""
 
 
 def package_libraries(package: str) -> list[str]:
-    """Paths of the market-data library in an installed package; empty if it has none."""
+    """Paths of the market-data library in an installed package; empty if it has none.
+
+    The package is not imported: its list of files is read, or, where it has none, the folder that is known
+    for it is looked into.
+    """
+    package = _IMPORT_NAMES.get(package, package)
     try:
         distribution = importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):
         return []
-    found = []
-    for entry in distribution.files or []:
-        if _MD_FILE.search(str(entry)):
-            path = os.path.realpath(str(distribution.locate_file(entry)))
-            if os.path.exists(path) and path not in found:
-                found.append(path)
-    if not found and package == PLAIN_FTD_PACKAGE:  # older pips record its data files oddly
-        for base in (sysconfig.get_path("data"), sysconfig.get_path("purelib")):
-            path = os.path.join(base, "ctp_deps", "lib", "libthostmduserapi.so")
-            if os.path.exists(path):
-                found.append(path)
-    return found
+    names = [str(distribution.locate_file(f)) for f in distribution.files or [] if _MD_FILE.search(str(f))]
+    if not names:
+        # No list, or (older pips, for data files) one with other paths.
+        folder = next((f for p, f in _FOLDERS.items() if _normal(p) == _normal(package)), None)
+        bases = [str(distribution.locate_file("")), sysconfig.get_path("data")]
+        names = [n for base in bases if folder for n in sorted(glob.glob(f"{glob.escape(base)}/{folder}/*.so"))]
+    found = [os.path.realpath(n) for n in names if _MD_FILE.search(n) and os.path.exists(n)]
+    return list(dict.fromkeys(found))
+
+
+def _normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def compatible_library() -> str:
@@ -77,20 +103,59 @@ def _candidates() -> Iterator[tuple[str, str]]:
     for package in PACKAGES:
         for path in package_libraries(package):
             yield path, f"package {package}"
-    for name in _SYSTEM_NAMES:
-        for directory in os.environ.get("LD_LIBRARY_PATH", "").split(":"):
+    for directory, source in _loader_directories():
+        for name in _SYSTEM_NAMES:
             if directory and os.path.exists(os.path.join(directory, name)):
-                yield os.path.join(directory, name), "LD_LIBRARY_PATH"
+                yield os.path.join(directory, name), source
+
+
+def _loader_directories() -> Iterator[tuple[str, str]]:
+    """Where the dynamic loader looks, in its order. The configuration may name folders that do not exist."""
+    for directory in os.environ.get("LD_LIBRARY_PATH", "").split(":"):
+        yield directory, "LD_LIBRARY_PATH"
+    for directory in _configured(_LOADER_CONFIGURATION):
+        yield directory, f"loader path ({_LOADER_CONFIGURATION})"
+    for directory in _LOADER_DEFAULTS:
+        yield directory, "loader path"
+
+
+def _configured(configuration: str, depth: int = 0) -> Iterator[str]:
+    try:
+        with open(configuration, encoding="utf-8", errors="replace") as f:
+            lines = [line.partition("#")[0].split() for line in f]
+    except OSError:
+        return
+    for words in lines:
+        if words[:1] == ["include"] and depth < 5:
+            for pattern in words[1:]:
+                for name in sorted(glob.glob(os.path.join(os.path.dirname(configuration), pattern))):
+                    yield from _configured(name, depth + 1)
+        elif words and words[0].startswith("/"):
+            yield words[0]
 
 
 def probe(path: str, source: str = "path", override_version: str = "") -> Vendor:
-    """Load and recognise the library at *path*.
+    """Load and recognise the library at *path*. It stays loaded in this process.
 
-    The library stays loaded in this process. Raises `VendorLibraryError` or `NotFoundError`.
+    Args:
+        override_version: a known version, such as ``"6.7.13"``, to be believed instead of the library's text.
+
+    Raises:
+        VendorLibraryError: it cannot be loaded, or its facts do not fit one known version.
+        NotFoundError: there is no such file.
     """
     info = VendorInfo()
     lib().vendor_probe(os.fsencode(path), override_version.encode(), ct.byref(info))
-    return Vendor(path, source, info.version.decode("ascii", "replace").strip(), info.generation.decode(), info.layout)
+    return Vendor(
+        path,
+        source,
+        info.version.decode("ascii", "replace").strip(),
+        info.generation.decode(),
+        info.layout,
+        info.layouts_of.decode(),
+        info.api_slots,
+        bool(info.evaluation),
+    )
 
 
 def candidates() -> list[tuple[str, str]]:
@@ -106,7 +171,7 @@ def resolve(library: str | None) -> tuple[str, str]:
 
     Args:
         library: a path; the name of an installed package; ``"compatible"`` for our own; None to look
-            in ``TICKENGINE_MDAPI``, the known packages and ``LD_LIBRARY_PATH``, in this order.
+            in ``TICKENGINE_MDAPI``, the known packages and the loader's path, in this order.
 
     Raises:
         ConfigError: the path or package does not exist or has no library.
@@ -145,8 +210,34 @@ def resolve(library: str | None) -> tuple[str, str]:
 
 
 def describe(path: str, source: str) -> Vendor:
-    """`probe`, with the failure as a text instead of an exception."""
+    """`probe` in a process of its own, with a failure as a text instead of an exception.
+
+    Blocks while the library is loaded, 20 s at most. One that crashes or hangs on loading is reported as
+    refused too. For programs with one thread: it forks.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_describe, args=(path, source, theirs))
+    process.start()
+    theirs.close()
     try:
-        return probe(path, source)
+        if not ours.poll(_PROBE_LIMIT_S):
+            return Vendor(path, source, error=f"it has not been loaded within {_PROBE_LIMIT_S:g} s")
+        found: Vendor = ours.recv()
+        return found
+    except EOFError:
+        process.join()
+        return Vendor(path, source, error=f"loading it ended the process (exit status {process.exitcode})")
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _describe(path: str, source: str, answer: Connection) -> None:
+    try:
+        answer.send(probe(path, source))
     except TickEngineError as error:
-        return Vendor(path, source, error=str(error))
+        answer.send(Vendor(path, source, error=str(error)))
+    answer.close()
+    os._exit(0)  # past the static destructors of what was loaded

@@ -165,7 +165,7 @@ void Dispatcher::answer(const Message& m, std::uint16_t field_id, void (MdSpi::*
         --left;
         MdSpi* const s = spi();
         if (!s) return;
-        (s->*call)(null_everything ? nullptr : &data, info_or_null, static_cast<int>(m.rid), last_packet && left == 0);
+        (s->*call)(null_everything || faults_.null_data ? nullptr : &data, info_or_null, static_cast<int>(m.rid), last_packet && left == 0);
     }
 }
 

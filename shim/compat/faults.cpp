@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <limits>
 
 namespace compat {
@@ -25,6 +26,8 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"null-login", &Faults::null_login},
     {"null-info", &Faults::null_info},
+    {"null-data", &Faults::null_data},
+    {"null-tick", &Faults::null_tick},
     {"poison", &Faults::poison},
     {"no-nul", &Faults::no_nul},
     {"two-threads", &Faults::two_threads},
@@ -62,18 +65,37 @@ bool parse_word(const std::string& word, Faults* out) {
     return false;
 }
 
+// A script is the same words, a line or several commas at a time; from '#' on a line is a comment.
+bool read_script(const std::string& path, std::string* words, std::string* error) {
+    std::ifstream file(path);
+    if (!file) {
+        *error = "the script '" + path + "' cannot be read";
+        return false;
+    }
+    words->clear();
+    for (std::string line; std::getline(file, line);) {
+        line.erase(std::min(line.find('#'), line.size()));
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        if (!words->empty()) *words += ',';
+        *words += line;
+    }
+    return true;
+}
+
 }  // namespace
 
 bool parse_faults(const char* text, Faults* out, std::string* error) {
     *out = Faults{};
     if (!text || !*text) return true;
-    const std::string all(text);
+    std::string all(text);
+    if (all[0] == '@' && !read_script(all.substr(1), &all, error)) return false;
+    if (all.empty()) return true;
     for (std::size_t at = 0; at <= all.size();) {
         const std::size_t comma = std::min(all.find(',', at), all.size());
         std::string word = all.substr(at, comma - at);
         at = comma + 1;
-        const std::size_t first = word.find_first_not_of(' ');
-        word = first == std::string::npos ? "" : word.substr(first, word.find_last_not_of(' ') - first + 1);
+        const std::size_t first = word.find_first_not_of(" \t\r");
+        word = first == std::string::npos ? "" : word.substr(first, word.find_last_not_of(" \t\r") - first + 1);
         if (!parse_word(word, out)) {
             *error = "unknown fault '" + word + "'";
             return false;
@@ -116,6 +138,7 @@ FaultyDelivery::~FaultyDelivery() {
 
 void FaultyDelivery::deliver(MdSpi* spi, const DepthMarketData& tick) {
     ++delivered_;
+    if (faults_.null_tick) spi->OnRtnDepthMarketData(nullptr);
     if (helper_.joinable() && delivered_ % 2 == 0) {
         hand_over(spi, tick);
     } else {

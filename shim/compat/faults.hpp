@@ -21,6 +21,8 @@ constexpr char kFaultsVariable[] = "TICKENGINE_COMPAT_FAULTS";
 struct Faults {
     bool null_login = false;
     bool null_info = false;
+    bool null_data = false;
+    bool null_tick = false;
     bool poison = false;
     bool no_nul = false;
     bool two_threads = false;
@@ -35,11 +37,11 @@ struct Faults {
     std::uint64_t segv_after = 0;
 
     // True when ticks have to pass through FaultyDelivery.
-    bool touch_ticks() const { return poison || two_threads || overlap || abort_after || segv_after; }
+    bool touch_ticks() const { return poison || null_tick || two_threads || overlap || abort_after || segv_after; }
 };
 
 // `text` may be null or empty: no faults. False, with `error` set, on a word it does not know: a misspelt
-// fault that is ignored makes a test pass for the wrong reason.
+// fault that is ignored makes a test pass for the wrong reason. "@path" reads the words from a file.
 bool parse_faults(const char* text, Faults* out, std::string* error);
 
 // Sleep or stand still on purpose: the fault is that the call takes its time.

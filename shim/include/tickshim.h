@@ -222,14 +222,21 @@ typedef struct tk_vendor_info {
     char path[512];
     char version[64];     /* GetApiVersion(), as returned */
     char generation[16];  /* "G1", "G2" */
+    char layouts_of[16];  /* the first version with the layouts that are used */
     uint32_t layout;      /* of DepthMarketData: 1, 2, 3 */
-    uint32_t api_slots;   /* from the size of the exported vtable, 0 unknown */
+    uint32_t api_slots;   /* from the size of the exported vtable */
     uint32_t factory_flags; /* number of bools the factory takes */
+    uint32_t evaluation;  /* 1: an evaluation build ("_CP"), which production fronts refuse */
 } tk_vendor_info;
 
-/* Load a library (kept loaded) and recognise it. override: "" or a version text such as "6.7.2"
- * that is believed instead of the library's own. */
+/* Load a library (kept loaded) and recognise it. override: "" or a version of the tables such as
+ * "6.7.2" that is believed instead of the library's own text; what the library exports must fit it
+ * all the same. TK_E_VENDOR with the reason when the facts do not fit one known version. */
 TK_API int32_t tk_vendor_probe(const char *path, const char *override_version, tk_vendor_info *out);
+/* All vendor tables as JSON: {"generations": {name: {"spi": [callback by slot], "api_slots": n, "api":
+ * {method: slot}}}, "versions": [{"first", "last", "generation", "layout", "factory_flags", "structs":
+ * {name: {"size": bytes, "fields": {name: [offset, size]}}}}]}. Only what the shim reads or writes. */
+TK_API const char *tk_vendor_tables(void);
 
 typedef struct tk_md tk_md;
 

@@ -318,6 +318,8 @@ int32_t tk_vendor_probe(const char* path, const char* override_version, tk_vendo
     });
 }
 
+const char* tk_vendor_tables(void) { return tk::vendor_tables_text(); }
+
 int32_t tk_md_create(const char* library, const char* override_version, const char* flow_path, int32_t using_udp,
                      int32_t multicast, int32_t production, tk_writer* writer, tk_md** out) {
     return guarded("tk_md_create", [&] {

@@ -20,6 +20,8 @@ namespace tk {
 namespace {
 
 constexpr std::int64_t kThreadStart = 1000000000;
+// Zeros behind a request: a version between two known ones may read a struct that has grown.
+constexpr std::size_t kGrowth = 1024;
 
 // Writes a text into a field, refusing what does not fit: a cut password or id would be somebody else's.
 std::int32_t put(std::vector<char>* request, Field field, const char* text, const char* name) {
@@ -79,7 +81,8 @@ private:
 
 MdApi::MdApi(VendorLibrary library, Writer* writer) : library_(std::move(library)), writer_(writer) {
     const Generation& g = *library_.tables.generation;
-    for (std::uint32_t s = 0; s < g.spi_slots; ++s) vtable_[2 + s] = spi_functions()[g.spi[s]];
+    for (int s = 0; s < kMaxSpiSlots; ++s)
+        vtable_[2 + s] = s < static_cast<int>(g.spi_slots) ? spi_functions()[g.spi[s]] : unknown_callback();
     spi_ = {vtable_ + 2, this, writer_, library_.tables.layouts->depth};
 }
 
@@ -182,7 +185,7 @@ std::int32_t MdApi::login(const char* broker_id, const char* user_id, const char
                           const char* product_info, std::int32_t request_id, std::int32_t* rc) {
     if (const std::int32_t error = ready(true); error != TK_OK) return error;
     const LoginRequestLayout& l = *library_.tables.layouts->login_request;
-    std::vector<char> request(l.size + 8);
+    std::vector<char> request(l.size + kGrowth);
     const Wiped wiped(&request);
     std::int32_t error = put(&request, l.broker_id, broker_id, "broker_id");
     if (error == TK_OK) error = put(&request, l.user_id, user_id, "investor_id");
@@ -195,9 +198,9 @@ std::int32_t MdApi::login(const char* broker_id, const char* user_id, const char
 
 std::int32_t MdApi::logout(const char* broker_id, const char* user_id, std::int32_t request_id, std::int32_t* rc) {
     if (const std::int32_t error = ready(true); error != TK_OK) return error;
-    std::vector<char> request(32);
-    std::int32_t error = put(&request, {0, 11}, broker_id, "broker_id");
-    if (error == TK_OK) error = put(&request, {11, 16}, user_id, "investor_id");
+    std::vector<char> request(kUserLogoutSize + kGrowth);
+    std::int32_t error = put(&request, kLogoutBrokerId, broker_id, "broker_id");
+    if (error == TK_OK) error = put(&request, kLogoutUserId, user_id, "investor_id");
     if (error != TK_OK) return error;
     *rc = reinterpret_cast<int (*)(void*, void*, int)>(slot(library_.tables.generation->logout))(api_, request.data(), request_id);
     return TK_OK;
@@ -234,7 +237,7 @@ std::int32_t MdApi::query_multicast(std::int32_t topic_id, const char* instrumen
     const MulticastLayout* l = library_.tables.layouts->multicast;
     if (method < 0 || l == nullptr)
         return fail(TK_E_VENDOR, "ReqQryMulticastInstrument is not in version '%s'", library_.version.c_str());
-    std::vector<char> request(l->query_size + 8);
+    std::vector<char> request(l->query_size + kGrowth);
     std::memcpy(request.data() + l->query_topic_id.offset, &topic_id, 4);
     if (const std::int32_t error = put(&request, l->query_instrument_id, instrument_id, "instrument id"); error != TK_OK) return error;
     *rc = reinterpret_cast<int (*)(void*, void*, int)>(slot(method))(api_, request.data(), request_id);

@@ -75,5 +75,7 @@ private:
 
 // The function for each of our callback numbers; see spi.cpp.
 void* const* spi_functions();
+// For the slots behind the last known one: a callback we do not know is ignored, not a jump to nowhere.
+void* unknown_callback();
 
 }  // namespace tk

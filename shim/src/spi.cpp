@@ -8,8 +8,6 @@
 namespace tk {
 namespace {
 
-constexpr std::uint32_t kRspInfoErrorMsg = 4, kRspInfoErrorMsgSize = 81;
-
 void take_int(const char* data, Field f, std::int32_t* to) {
     if (f.size == 4) std::memcpy(to, data + f.offset, 4);
 }
@@ -34,8 +32,8 @@ tk_callback make(int kind, const char* data, const char* info, int request_id, b
     c.has_data = data != nullptr;
     c.has_info = info != nullptr;
     if (info != nullptr) {
-        take_int(info, {0, 4}, &c.error_id);
-        take_text(info, {kRspInfoErrorMsg, kRspInfoErrorMsgSize}, c.error_msg);
+        take_int(info, kRspInfoErrorId, &c.error_id);
+        take_text(info, kRspInfoErrorMsg, c.error_msg);
     }
     return c;
 }
@@ -107,8 +105,8 @@ void on_user_login(Spi* spi, const char* data, const char* info, int request_id,
 void on_user_logout(Spi* spi, const char* data, const char* info, int request_id, bool is_last) {
     tk_callback c = make(TK_CB_USER_LOGOUT, data, info, request_id, is_last);
     if (data != nullptr) {
-        take_text(data, {0, 11}, c.broker_id);
-        take_text(data, {11, 16}, c.user_id);
+        take_text(data, kLogoutBrokerId, c.broker_id);
+        take_text(data, kLogoutUserId, c.user_id);
     }
     spi->api->push(c);
 }
@@ -165,6 +163,8 @@ void on_for_quote(Spi* spi, const char* data) {
     spi->api->push(c);
 }
 
+void on_unknown(Spi*) {}
+
 template <typename F>
 void* address(F* function) {
     return reinterpret_cast<void*>(function);
@@ -190,5 +190,7 @@ void* const* spi_functions() {
     };
     return functions;
 }
+
+void* unknown_callback() { return address(on_unknown); }
 
 }  // namespace tk

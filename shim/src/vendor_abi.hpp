@@ -2,6 +2,7 @@
 // Every version differs from its neighbours in tables, never in code. docs/vendor.md has the sources.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace tk {
@@ -64,16 +65,10 @@ struct MulticastLayout {  // MulticastInstrument, and its query
     Field query_topic_id, query_instrument_id;
 };
 
-// The structs of one range of versions.
-struct VersionLayouts {
-    const char* first_version;
-    const DepthLayout* depth;
-    const LoginRequestLayout* login_request;
-    const LoginAnswerLayout* login_answer;
-    const InstrumentLayout* instrument;
-    const ForQuoteLayout* for_quote;
-    const MulticastLayout* multicast;  // nullptr in G1
-};
+// Structs that have never changed.
+constexpr std::uint32_t kRspInfoSize = 88, kUserLogoutSize = 27;
+constexpr Field kRspInfoErrorId{0, 4}, kRspInfoErrorMsg{4, 81};
+constexpr Field kLogoutBrokerId{0, 11}, kLogoutUserId{11, 16};
 
 // Our numbers for the callbacks (the TK_CB_* values of tickshim.h and the tick itself).
 constexpr int kCallbackTick = 11;
@@ -90,6 +85,26 @@ struct Generation {
     std::int8_t subscribe, unsubscribe, subscribe_quote, unsubscribe_quote, login, logout;
     std::int8_t query_multicast;  // -1: not there
 };
+
+// What one range of versions has in common: the slots, the factory, the structs.
+struct VersionLayouts {
+    const char* first_version;
+    const char* last_version;
+    const Generation* generation;
+    std::uint32_t factory_flags;  // bools behind the flow path
+    const DepthLayout* depth;
+    const LoginRequestLayout* login_request;
+    const LoginAnswerLayout* login_answer;
+    const InstrumentLayout* instrument;
+    const ForQuoteLayout* for_quote;
+    const MulticastLayout* multicast;  // nullptr in G1
+};
+
+struct Table {
+    const VersionLayouts* rows;  // oldest first, without overlap
+    std::size_t count;
+};
+Table version_table();
 
 struct Version {
     int major = 0, minor = 0, patch = 0, p = 0;  // p: the number behind "_P"
@@ -108,9 +123,21 @@ int compare(const Version& a, const Version& b);
 struct Recognised {
     const Generation* generation = nullptr;
     const VersionLayouts* layouts = nullptr;
+    bool evaluation = false;
 };
-// Which tables fit a version of the normal product; api_slots (0: unknown) must agree.
+
+// What is known of a library without calling any of its methods.
+struct Facts {
+    const char* version_text;     // its own, or the one it is overridden with
+    bool overridden;              // then the version must be one of the tables
+    std::uint32_t api_slots;      // from the vtable's size; 0 unknown
+    std::uint32_t factory_flags;  // from the factory's name
+};
+// Which tables fit. All facts must agree, also when the version is overridden.
 // Returns TK_OK or TK_E_VENDOR with the reason.
-std::int32_t recognise(const char* version_text, std::uint32_t api_slots, bool overridden, Recognised* out);
+std::int32_t recognise(const Facts& facts, Recognised* out);
+
+// All tables as JSON, for tests and for other languages.
+const char* vendor_tables_text();
 
 }  // namespace tk

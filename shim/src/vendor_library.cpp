@@ -72,8 +72,10 @@ std::int32_t open_vendor_library(const char* path, const char* override_version,
     const std::string believed = overridden ? override_version : library.version;
     if (believed.empty())
         return fail(TK_E_VENDOR, "'%s' does not tell its version; pass the version to override it", path);
-    if (const std::int32_t rc = recognise(believed.c_str(), library.api_slots, overridden, &library.tables); rc != TK_OK)
-        return rc;
+    const Facts facts{believed.c_str(), overridden, library.api_slots, library.factory_flags};
+    if (const std::int32_t rc = recognise(facts, &library.tables); rc != TK_OK) return rc;
+    // A build says what it is even where another version is believed.
+    library.tables.evaluation = parse_version(library.version.c_str()).evaluation;
     *out = library;
     return TK_OK;
 }
@@ -96,9 +98,11 @@ void describe(const VendorLibrary& library, tk_vendor_info* out) {
     set_text(out->path, library.path);
     set_text(out->version, library.version);
     set_text(out->generation, library.tables.generation->name);
+    set_text(out->layouts_of, library.tables.layouts->first_version);
     out->layout = library.tables.layouts->depth->number;
     out->api_slots = library.api_slots;
     out->factory_flags = library.factory_flags;
+    out->evaluation = library.tables.evaluation ? 1 : 0;
 }
 
 }  // namespace tk

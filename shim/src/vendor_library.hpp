@@ -12,7 +12,7 @@ namespace tk {
 struct VendorLibrary {
     std::string path;
     std::string version;
-    std::uint32_t api_slots = 0;      // of the api class, from its vtable's size; 0 unknown
+    std::uint32_t api_slots = 0;      // of the api class, from its vtable's size
     std::uint32_t factory_flags = 0;  // bools behind the flow path: 2, or 3 from 6.7.11 on
     void* factory = nullptr;
     Recognised tables;

@@ -41,23 +41,6 @@ constexpr ForQuoteLayout kForQuote169{169, {0, 9}, {88, 81}, {40, 21}, {61, 9}, 
 constexpr MulticastLayout kMulticast64{64, {0, 4}, {4, 31}, {36, 4}, {40, 8}, {48, 4}, {56, 8}, 36, {0, 4}, {4, 31}};
 constexpr MulticastLayout kMulticast152{152, {0, 4}, {64, 81}, {36, 4}, {40, 8}, {48, 4}, {56, 8}, 116, {0, 4}, {35, 81}};
 
-// A row holds from its version to the next row's.
-constexpr VersionLayouts kLayouts[] = {
-    {"6.3.5", &kDepth[0], &kLogin188, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
-    {"6.3.6", &kDepth[0], &kLogin224, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
-    {"6.3.13", &kDepth[0], &kLogin228, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
-    {"6.3.15_P2", &kDepth[0], &kLogin228, &kAnswer156, &kInstrument31, &kForQuote88, &kMulticast64},
-    {"6.5.1", &kDepth[1], &kLogin264, &kAnswer156, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.6.1_P1", &kDepth[2], &kLogin264, &kAnswer156, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.6.7", &kDepth[2], &kLogin264, &kAnswer196, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.6.9", &kDepth[2], &kLogin264, &kAnswer204, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.7.8", &kDepth[2], &kLogin264, &kAnswer212, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.7.11", &kDepth[2], &kLogin264, &kAnswer296, &kInstrument112, &kForQuote169, &kMulticast152},
-    {"6.7.13", &kDepth[2], &kLogin280, &kAnswer296, &kInstrument112, &kForQuote169, &kMulticast152},
-};
-constexpr const char* kNewestKnown = "6.7.13";
-constexpr const char* kFirstG2 = "6.3.15_P2";
-
 constexpr Generation kG1{
     "G1", 12,
     {TK_CB_FRONT_CONNECTED, TK_CB_FRONT_DISCONNECTED, TK_CB_HEARTBEAT_WARNING, TK_CB_USER_LOGIN,
@@ -71,6 +54,22 @@ constexpr Generation kG2{
      TK_CB_USER_LOGOUT, TK_CB_QRY_MULTICAST, TK_CB_ERROR, TK_CB_SUB_MARKET_DATA, TK_CB_UNSUB_MARKET_DATA,
      TK_CB_SUB_FOR_QUOTE, TK_CB_UNSUB_FOR_QUOTE, kCallbackTick, TK_CB_FOR_QUOTE, -1, -1, -1},
     15, 0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14};
+
+// A row holds from its first to its last version, which are versions that have been looked at.
+constexpr VersionLayouts kRows[] = {
+    {"6.3.5", "6.3.5", &kG1, 2, &kDepth[0], &kLogin188, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
+    {"6.3.6", "6.3.11", &kG1, 2, &kDepth[0], &kLogin224, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
+    {"6.3.13", "6.3.15", &kG1, 2, &kDepth[0], &kLogin228, &kAnswer156, &kInstrument31, &kForQuote88, nullptr},
+    {"6.3.15_P2", "6.3.19_P1", &kG2, 2, &kDepth[0], &kLogin228, &kAnswer156, &kInstrument31, &kForQuote88, &kMulticast64},
+    {"6.5.1", "6.5.1", &kG2, 2, &kDepth[1], &kLogin264, &kAnswer156, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.6.1_P1", "6.6.1_P1", &kG2, 2, &kDepth[2], &kLogin264, &kAnswer156, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.6.7", "6.6.7", &kG2, 2, &kDepth[2], &kLogin264, &kAnswer196, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.6.9", "6.7.7", &kG2, 2, &kDepth[2], &kLogin264, &kAnswer204, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.7.8", "6.7.10", &kG2, 2, &kDepth[2], &kLogin264, &kAnswer212, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.7.11", "6.7.11", &kG2, 3, &kDepth[2], &kLogin264, &kAnswer296, &kInstrument112, &kForQuote169, &kMulticast152},
+    {"6.7.13", "6.7.13", &kG2, 3, &kDepth[2], &kLogin280, &kAnswer296, &kInstrument112, &kForQuote169, &kMulticast152},
+};
+constexpr std::size_t kRowCount = sizeof kRows / sizeof kRows[0];
 
 bool eat_number(const char** p, int* out) {
     if (**p < '0' || **p > '9') return false;
@@ -124,30 +123,64 @@ int compare(const Version& a, const Version& b) {
     return 0;
 }
 
-std::int32_t recognise(const char* version_text, std::uint32_t api_slots, bool overridden, Recognised* out) {
-    const ParsedVersion parsed = parse_version(version_text);
+Table version_table() { return {kRows, kRowCount}; }
+
+namespace {
+
+Version version_of(const char* text) { return parse_version(text).version; }
+
+// Structs only ever grow at their ends, so what the older row says holds for a version in the gap too,
+// unless something has moved by the newer row.
+bool only_grown(const VersionLayouts& older, const VersionLayouts& newer) {
+    return older.generation == newer.generation && older.factory_flags == newer.factory_flags &&
+           older.depth->instrument_id == newer.depth->instrument_id;
+}
+
+std::int32_t find_row(const Facts& facts, const Version& version, const VersionLayouts** out) {
+    const VersionLayouts* row = nullptr;
+    for (const VersionLayouts& candidate : kRows)
+        if (compare(version, version_of(candidate.first_version)) >= 0) row = &candidate;
+    if (row == nullptr)
+        return fail(TK_E_VENDOR, "version '%.60s' is older than any known one (%s)", facts.version_text, kRows[0].first_version);
+    const char* newest = kRows[kRowCount - 1].last_version;
+    const bool beyond = compare(version, version_of(row->last_version)) > 0;
+    if (beyond && row == &kRows[kRowCount - 1])
+        return fail(TK_E_VENDOR, "version '%.60s' is newer than the newest known one (%s); override the version with %s if its market-data interface has not changed",
+                    facts.version_text, newest, newest);
+    if (beyond && (facts.overridden || !only_grown(row[0], row[1])))
+        return fail(TK_E_VENDOR, "version '%.60s' is not known; it lies between %s and %s, which differ: override the version with the one it agrees with",
+                    facts.version_text, row[0].last_version, row[1].first_version);
+    *out = row;
+    return TK_OK;
+}
+
+}  // namespace
+
+std::int32_t recognise(const Facts& facts, Recognised* out) {
+    const char* text = facts.version_text;
+    const std::uint32_t slots = facts.api_slots;
+    const ParsedVersion parsed = parse_version(text);
     if (!parsed.version.valid)
         return fail(TK_E_VENDOR, "version text '%.60s' is not understood (the api has %u slots); pass the version to override it",
-                    version_text, api_slots);
-    if (parsed.national_crypto || api_slots == 16)
-        return fail(TK_E_VENDOR, "'%.60s' is a national-crypto (SM) build, which is not supported", version_text);
-    if (api_slots == 12 || api_slots == 13 || parsed.version.major == 1)
-        return fail(TK_E_VENDOR, "'%.60s' with %u api slots is the mini product, not CTP", version_text, api_slots);
+                    text, slots);
+    if (parsed.national_crypto)
+        return fail(TK_E_VENDOR, "'%.60s' is a national-crypto (SM) build, which is not supported", text);
+    if (slots == 12 || slots == 13 || parsed.version.major == 1)
+        return fail(TK_E_VENDOR, "'%.60s' with %u api slots is the mini product, not CTP", text, slots);
     if (parsed.version.major == 3)
-        return fail(TK_E_VENDOR, "'%.60s' is the option product (sopt), not CTP futures", version_text);
-    if (compare(parsed.version, parse_version(kLayouts[0].first_version).version) < 0)
-        return fail(TK_E_VENDOR, "version '%.60s' is older than any known one (%s)", version_text, kLayouts[0].first_version);
-    if (compare(parsed.version, parse_version(kNewestKnown).version) > 0 && !overridden)
-        return fail(TK_E_VENDOR, "version '%.60s' is newer than the newest known one (%s); override the version with %s if its market-data interface has not changed",
-                    version_text, kNewestKnown, kNewestKnown);
-    const Generation* g = compare(parsed.version, parse_version(kFirstG2).version) < 0 ? &kG1 : &kG2;
-    if (api_slots != 0 && api_slots != g->api_slots)
-        return fail(TK_E_VENDOR, "version '%.60s' should have %u api slots, this library has %u; not a known CTP library",
-                    version_text, g->api_slots, api_slots);
-    const VersionLayouts* row = &kLayouts[0];
-    for (const VersionLayouts& candidate : kLayouts)
-        if (compare(parsed.version, parse_version(candidate.first_version).version) >= 0) row = &candidate;
-    *out = {g, row};
+        return fail(TK_E_VENDOR, "'%.60s' is the option product (sopt), not CTP futures", text);
+    if (slots == 0)
+        return fail(TK_E_VENDOR, "'%.60s' does not export the api's vtable, so its version cannot be checked; not a known CTP library", text);
+    const VersionLayouts* row = nullptr;
+    if (const std::int32_t rc = find_row(facts, parsed.version, &row); rc != TK_OK) return rc;
+    if (slots != row->generation->api_slots)
+        return fail(TK_E_VENDOR, "version '%.60s' should have %u api slots, this library has %u%s",
+                    text, row->generation->api_slots, slots,
+                    slots > 15 ? ": a national-crypto (SM) build, or newer than all known ones" : "; not a known CTP library");
+    if (facts.factory_flags != row->factory_flags)
+        return fail(TK_E_VENDOR, "version '%.60s' should have a factory with %u flags, this library's has %u; not a known CTP library",
+                    text, row->factory_flags, facts.factory_flags);
+    *out = {row->generation, row, parsed.evaluation};
     return TK_OK;
 }
 

@@ -1,0 +1,188 @@
+"""Libraries for the tests: genuine ones from the package index, our own compiled in its variants.
+
+Both are kept in a folder that parallel and later runs share: ``TICKENGINE_TEST_CACHE``, or
+``~/.cache/tickengine-tests``. Files come into it by renaming, so whoever sees one sees it whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COMPATIBLE_SOURCES = HERE.parents[1] / "shim" / "compat"
+MD_FILE = re.compile(r"(^|/)lib(sopt)?thostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
+DOWNLOAD_LIMIT_S = 150
+WHEELS = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"]
+for _tag in ("manylinux_2_28", "manylinux_2_24", "manylinux2014", "manylinux1"):
+    WHEELS += ["--platform", f"{_tag}_x86_64"]
+SOURCES = ["--no-binary", ":all:", "--use-pep517", "--no-build-isolation"]
+
+
+class Unavailable(Exception):
+    """A library that cannot be had on this machine, and why."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A market-data library of a package on the index."""
+
+    package: str
+    """``name==version``."""
+    kind: str
+    """``wheel`` or ``sdist``."""
+    sha256: str
+    """The first 8 digits, of the library file."""
+    text: str
+    """GetApiVersion()."""
+    version: str
+    """In the atlas."""
+    speaks: str
+    """``plain`` (what the loopback front speaks), ``encrypted`` or ``other``."""
+    evaluation: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.package.replace("==", "-")
+
+
+def known_libraries() -> list[Known]:
+    return [Known(**entry) for entry in json.loads((HERE / "libraries.json").read_text())]
+
+
+def cache() -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tickengine-tests"
+    folder = Path(os.environ.get("TICKENGINE_TEST_CACHE") or default)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One process at a time makes the thing called *name*; the others then find it."""
+    with open(cache() / f"{name}.lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+# ---- genuine ones ------------------------------------------------------------------------------
+
+_failures: list[str] = []
+
+
+def genuine_library(known: Known) -> Path:
+    """The library's file, downloaded if it is not in the cache.
+
+    Raises:
+        Unavailable: it could not be downloaded.
+        AssertionError: what is in the package is another file than is known.
+    """
+    folder = cache() / known.name
+    with locked(known.name):
+        for path in folder.glob("*.so"):
+            if _digest(path) == known.sha256:
+                return path
+        if len(_failures) >= 2:
+            raise Unavailable(f"not downloaded: no connection to the index ({_failures[0]})")
+        with tempfile.TemporaryDirectory(dir=cache()) as work:
+            archive = _download(known, Path(work))
+            name, content = _member(archive)
+            assert hashlib.sha256(content).hexdigest()[:8] == known.sha256, f"{known.package} has another {name}"
+            new = Path(work) / name
+            new.write_bytes(content)
+            folder.mkdir(exist_ok=True)
+            return new.replace(folder / name)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def _download(known: Known, work: Path) -> Path:
+    environment = dict(os.environ)
+    if known.kind == "sdist":
+        backend = work / "backend"
+        (backend / "setuptools").mkdir(parents=True)
+        (backend / "setuptools" / "__init__.py").touch()
+        for name in ("setuptools/build_meta.py", "mesonpy.py"):
+            shutil.copyfile(HERE / "no_build_backend.py", backend / name)
+        environment["PYTHONPATH"] = str(backend)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "1", "--timeout", "15"]
+    command += ["--disable-pip-version-check", *(SOURCES if known.kind == "sdist" else WHEELS)]
+    command += ["--dest", str(work), known.package]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_LIMIT_S, env=environment)
+    except subprocess.TimeoutExpired:
+        _failures.append(f"pip took more than {DOWNLOAD_LIMIT_S} s")
+        raise Unavailable(f"not downloaded: {_failures[-1]}") from None
+    archives = [p for p in work.iterdir() if p.name.endswith((".whl", ".tar.gz"))]
+    if done.returncode != 0 or len(archives) != 1:
+        errors = [line for line in done.stderr.splitlines() if "ERROR" in line or "No module named" in line]
+        _failures.append((errors or ["pip failed without a word"])[-1].strip()[:200])
+        raise Unavailable(f"not downloaded: {_failures[-1]}")
+    return archives[0]
+
+
+def _member(archive: Path) -> tuple[str, bytes]:
+    """The library in a wheel or source archive: its file name and content. Damage raises."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            assert wheel.testzip() is None, f"{archive.name} is damaged"
+            names = [n for n in wheel.namelist() if MD_FILE.search(n)]
+            assert names, f"{archive.name} has no market-data library"
+            return Path(names[0]).name, wheel.read(names[0])
+    with tarfile.open(archive) as source:
+        members = [m for m in source.getmembers() if MD_FILE.search(m.name)]
+        assert members, f"{archive.name} has no market-data library"
+        file = source.extractfile(members[0])
+        assert file is not None
+        return Path(members[0].name).name, file.read()
+
+
+# ---- our own -----------------------------------------------------------------------------------
+
+COMPATIBLE_VARIANTS = {"636": "6.3.6", "63152": "6.3.15_P2", "651": "6.5.1", "6711": "6.7.11"}
+
+
+def compatible_library(variant: str) -> Path:
+    """The compatible library with the layouts of *variant*, compiled if these sources have not been yet.
+
+    Raises:
+        Unavailable: there is no compiler.
+        AssertionError: it does not compile.
+    """
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        raise Unavailable("no C++ compiler (g++) to build the compatible library with")
+    sources = sorted(COMPATIBLE_SOURCES.glob("*.cpp"))
+    state = hashlib.sha256(variant.encode())
+    for path in sorted(COMPATIBLE_SOURCES.glob("*.?pp")):
+        state.update(path.read_bytes())
+    library = cache() / "compatible" / f"libcompatible-{variant}-{state.hexdigest()[:16]}.so"
+    with locked(library.name):
+        if not library.exists():
+            library.parent.mkdir(exist_ok=True)
+            new = library.with_suffix(".new")
+            command: list[Any] = [compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"]
+            command += ["-Wall", "-Wextra", "-Werror", f"-DTK_COMPAT={variant}", "-I", COMPATIBLE_SOURCES, *sources]
+            command += [f"-Wl,--version-script={COMPATIBLE_SOURCES}/exports.map", "-o", new]
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
+            for old in library.parent.glob(f"libcompatible-{variant}-*.so"):
+                old.unlink()
+            new.replace(library)
+    return library
