@@ -166,6 +166,8 @@ bool of_the_engine(std::size_t byte) {
            in(offsetof(tk::Record, TickNumber), 16);
 }
 
+constexpr std::int64_t kDelay = 20000000;  // from the exchange to us
+
 std::int64_t utc_ns(int year, int month, int day, int hour, int minute, int second) {
     std::tm t{};
     t.tm_year = year - 1900;
@@ -449,43 +451,53 @@ TEST(a_day_and_a_time_are_read_as_eight_hours_east_of_utc) {
         std::int32_t millisec;
         std::int64_t wanted;
     };
-    const Moment moments[] = {{"20260105", "09:30:00", 0, utc_ns(2026, 1, 5, 1, 30, 0)},
-                              {"20260105", "14:59:59", 500, utc_ns(2026, 1, 5, 6, 59, 59) + 500000000},
-                              {"20240229", "10:15:00", 999, utc_ns(2024, 2, 29, 2, 15, 0) + 999000000},
+    const Moment moments[] = {{"20240229", "10:15:00", 999, utc_ns(2024, 2, 29, 2, 15, 0) + 999000000},
                               {"20240301", "09:00:00", 1, utc_ns(2024, 3, 1, 1, 0, 0) + 1000000},
                               {"20251231", "11:29:59", 0, utc_ns(2025, 12, 31, 3, 29, 59)},
+                              {"20260105", "09:30:00", 0, utc_ns(2026, 1, 5, 1, 30, 0)},
+                              {"20260105", "14:59:59", 500, utc_ns(2026, 1, 5, 6, 59, 59) + 500000000},
                               {"20270104", "13:30:00", 0, utc_ns(2027, 1, 4, 5, 30, 0)}};
-    for (int twice = 0; twice < 2; ++twice)  // a day seen before gives the same
-        for (const Moment& m : moments) {
+    for (const Moment& m : moments)
+        for (int twice = 0; twice < 2; ++twice) {  // a day seen before gives the same
             s.day_and_time(m.day, m.time, m.millisec);
-            CHECK_EQ(normalise(s).ExchangeTime, m.wanted);
+            CHECK_EQ(normalise(s, m.wanted + kDelay).ExchangeTime, m.wanted);
         }
 }
 
-TEST(garbage_in_day_or_time_gives_no_exchange_time) {
+// No time, or one on the day it was received: never one made of garbage.
+TEST(garbage_in_the_days_gives_no_time_of_another_day) {
     Struct s(3);
     Normaliser normalise(3);
+    const std::int64_t received = utc_ns(2026, 1, 5, 1, 30, 0) + kDelay, day_length = 86400000000000;
     for (const char* day : {"", "2026", "2026010", "abcdefgh", "2026-1-5", "20261301", "20260001", "20260100", "20260132", "00000000",
                             "99999999", "        ", "\xff\xff\xff\xff\xff\xff\xff\xff", "/0260105", ":0260105"}) {
         s.day_and_time(day, "09:30:00", 0);
-        if (normalise(s).ExchangeTime != 0) check::failed(__FILE__, __LINE__, std::string("day: ") + day);
+        const std::int64_t time = normalise(s, received).ExchangeTime;
+        if (time != 0 && (time < received - day_length || time > received)) check::failed(__FILE__, __LINE__, std::string("day: ") + day);
     }
+}
+
+TEST(garbage_in_the_time_gives_no_exchange_time) {
+    Struct s(3);
+    Normaliser normalise(3);
+    const std::int64_t good = utc_ns(2026, 1, 5, 1, 30, 0);
     for (const char* time : {"", "9:30:00", "24:00:00", "09:60:00", "09:30:60", "09-30-00", "093000", "ab:cd:ef", "09:30", "99:99:99",
                              "  :  :  ", "\xff\xff:\xff\xff:\xff\xff", "/9:30:00", ":9:30:00", "09:3/:00"}) {
         s.day_and_time("20260105", time, 0);
-        if (normalise(s).ExchangeTime != 0) check::failed(__FILE__, __LINE__, std::string("time: ") + time);
+        if (normalise(s, good + kDelay).ExchangeTime != 0) check::failed(__FILE__, __LINE__, std::string("time: ") + time);
     }
     s.day_and_time("20260105", "09:30:00", 0);  // a good one after all that garbage
-    CHECK_EQ(normalise(s).ExchangeTime, utc_ns(2026, 1, 5, 1, 30, 0));
+    CHECK_EQ(normalise(s, good + kDelay).ExchangeTime, good);
 }
 
 TEST(milliseconds_out_of_range_are_kept_and_do_not_move_the_exchange_time) {
     Struct s(3);
     Normaliser normalise(3);
+    const std::int64_t second = utc_ns(2026, 1, 5, 1, 30, 0);
     for (const std::int32_t millisec : {-1, 1000, 1500, INT32_MAX, INT32_MIN}) {
         s.day_and_time("20260105", "09:30:00", millisec);
-        const tk::Record r = normalise(s);
-        CHECK_EQ(r.ExchangeTime, utc_ns(2026, 1, 5, 1, 30, 0));
+        const tk::Record r = normalise(s, second + kDelay);
+        CHECK_EQ(r.ExchangeTime, second);
         CHECK_EQ(r.UpdateMillisec, millisec);
     }
 }
