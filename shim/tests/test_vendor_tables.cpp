@@ -24,14 +24,18 @@ int compared(const char* a, const char* b) {
     return tk::compare(tk::parse_version(a).version, tk::parse_version(b).version);
 }
 
+// Bools behind the factory's path: three from 6.7.11 on.
+std::uint32_t factory_of(const char* text) { return compared(text, "6.7.11") >= 0 ? 3 : 2; }
+
 std::int32_t recognise(const char* text, std::uint32_t slots, tk::Recognised* out, bool overridden = false) {
-    return tk::recognise(text, slots, overridden, out);
+    return tk::recognise({text, overridden, slots, factory_of(text)}, out);
 }
 
 // Refused, with all these words in the reason.
-void refused(const char* text, std::uint32_t slots, const std::vector<std::string>& words, bool overridden = false) {
+void refused(const char* text, std::uint32_t slots, const std::vector<std::string>& words, bool overridden = false,
+             std::uint32_t factory_flags = 0) {
     tk::Recognised out;
-    const std::int32_t rc = tk::recognise(text, slots, overridden, &out);
+    const std::int32_t rc = tk::recognise({text, overridden, slots, factory_flags != 0 ? factory_flags : factory_of(text)}, &out);
     const std::string reason = rc == TK_OK ? "accepted" : tk_last_error();
     const std::string call = std::string(text).substr(0, 60) + " with " + std::to_string(slots) + " slots: ";
     if (rc != TK_E_VENDOR) check::failed(__FILE__, __LINE__, call + "status " + std::to_string(rc));
@@ -54,12 +58,10 @@ constexpr Known kKnown[] = {
     {"v6.3.11_20180109 14:59:34", "G1", 14, 1, 408, 224, 156, 31, 88, 0},
     {"6.3.13_20181119", "G1", 14, 1, 408, 228, 156, 31, 88, 0},
     {"6.3.15_20190220 15:47:00", "G1", 14, 1, 408, 228, 156, 31, 88, 0},
-    {"v6.3.15_P1_20190301", "G1", 14, 1, 408, 228, 156, 31, 88, 0},
     {"v6.3.15_P2_20190328 14:06:16", "G2", 15, 1, 408, 228, 156, 31, 88, 64},
     {"v6.3.19_P1_20200106 15:21:32", "G2", 15, 1, 408, 228, 156, 31, 88, 64},
     {"v6.3.19_T1_20191231 10:00:00", "G2", 15, 1, 408, 228, 156, 31, 88, 64},
     {"v6.5.1_20200908 10:25:08", "G2", 15, 2, 568, 264, 156, 112, 169, 152},
-    {"v6.6.1_20210101 10:00:00", "G2", 15, 2, 568, 264, 156, 112, 169, 152},
     {"v6.6.1_P1_20210406  9:27:14", "G2", 15, 3, 584, 264, 156, 112, 169, 152},
     {"v6.6.7_20220613 14:52:04.1708", "G2", 15, 3, 584, 264, 196, 112, 169, 152},
     {"v6.6.9_20220914  9:57:19.2466         ", "G2", 15, 3, 584, 264, 204, 112, 169, 152},
@@ -200,9 +202,12 @@ TEST(versions_are_compared_by_their_numbers) {
 
 TEST(every_known_version_selects_its_tables) {
     for (const Known& k : kKnown)
-        for (const std::uint32_t slots : {k.api_slots, 0u}) {  // 0: the library does not tell
+        for (const bool overridden : {false, true}) {
             tk::Recognised r;
-            REQUIRE(recognise(k.text, slots, &r) == TK_OK);
+            REQUIRE(recognise(k.text, k.api_slots, &r, overridden) == TK_OK);
+            CHECK(r.layouts->generation == r.generation);
+            CHECK_EQ(r.layouts->factory_flags, factory_of(k.text));
+            CHECK_EQ(r.evaluation, std::strstr(k.text, "_CP") != nullptr);
             CHECK_EQ(std::string(r.generation->name), k.generation);
             CHECK_EQ(r.generation->api_slots, k.api_slots);
             const tk::VersionLayouts& l = *r.layouts;
@@ -233,11 +238,11 @@ TEST(other_products_are_refused_by_name) {
     for (const bool overridden : {false, true}) {
         refused("V1.7.5", 13, {"V1.7.5", "mini", "13"}, overridden);
         refused("v1.7.0", 12, {"mini", "12"}, overridden);
-        refused("V1.7.5", 0, {"mini"}, overridden);
+        refused("V1.7.5", 15, {"mini"}, overridden);
         refused("v6.7.8_20240918", 13, {"mini", "13"}, overridden);  // by its slots alone
         refused("v3.7.3_20240910 15:16:27.427d0f89", 14, {"option", "sopt"}, overridden);
         refused("v6.7.13_SM_20260225", 15, {"SM"}, overridden);
-        refused("v6.6.2_P11_SM_20221103", 0, {"SM"}, overridden);
+        refused("v6.6.2_P11_SM_20221103", 15, {"SM"}, overridden);
         refused("v6.7.13_20260225", 16, {"SM"}, overridden);
     }
 }
@@ -248,14 +253,41 @@ TEST(a_version_before_the_tables_is_refused_even_when_it_is_overridden) {
             refused(text, 14, {text, "older", "6.3.5"}, overridden);
 }
 
-TEST(a_version_after_the_tables_is_refused_unless_it_is_overridden) {
-    for (const char* text : {"v6.7.13_P1_20260301", "v6.7.14_20260601", "6.8.0", "7.0.0", "v6.10.1_20270101"}) {
-        refused(text, 15, {text, "newer", "6.7.13", "override"});
+TEST(a_version_after_the_tables_is_refused_even_when_it_is_overridden) {
+    for (const bool overridden : {false, true})
+        for (const char* text : {"v6.7.13_P1_20260301", "v6.7.14_20260601", "6.8.0", "7.0.0", "v6.10.1_20270101"})
+            refused(text, 15, {text, "newer", "6.7.13", "override"}, overridden);
+}
+
+// Structs only grow at their ends, so the older tables serve a version in a gap, unless something moved in it.
+TEST(a_version_between_two_known_ones_is_taken_only_where_nothing_moved) {
+    struct Between {
+        const char *text, *row;
+    };
+    for (const Between b : {Between{"6.3.12", "6.3.6"}, Between{"6.6.1", "6.5.1"}, Between{"6.6.5", "6.6.1_P1"}, Between{"6.7.7_P1", "6.6.9"},
+                            Between{"6.7.12", "6.7.11"}}) {
         tk::Recognised r;
-        REQUIRE(recognise(text, 15, &r, true) == TK_OK);
-        CHECK_EQ(std::string(r.generation->name), "G2");
-        CHECK_EQ(r.layouts->login_request->size, 280u);  // the newest there are
-        refused(text, 14, {text, "14"}, true);
+        REQUIRE(recognise(b.text, compared(b.text, "6.3.15_P2") < 0 ? 14 : 15, &r) == TK_OK);
+        CHECK_EQ(std::string(r.layouts->first_version), b.row);
+        refused(b.text, 15, {b.text, "between"}, true);  // an override names a version that has been looked at
+    }
+    for (const bool overridden : {false, true}) {
+        refused("6.3.15_P1", 14, {"6.3.15_P1", "between", "6.3.15_P2"}, overridden);          // slots
+        refused("v6.4.0_20200501", 15, {"v6.4.0", "6.3.19_P1", "6.5.1"}, overridden);         // ids
+        refused("6.7.10_P1", 15, {"6.7.10_P1", "6.7.10", "6.7.11"}, overridden);              // the factory
+    }
+}
+
+TEST(a_library_that_does_not_tell_its_slots_is_refused) {
+    for (const Known& k : kKnown)
+        for (const bool overridden : {false, true}) refused(k.text, 0, {"vtable"}, overridden);
+}
+
+TEST(a_factory_that_does_not_fit_the_version_is_refused_even_when_it_is_overridden) {
+    for (const Known& k : kKnown) {
+        const std::uint32_t other = 5 - factory_of(k.text);
+        refused(k.text, k.api_slots, {"factory", std::to_string(other), std::to_string(factory_of(k.text))}, false, other);
+        refused(k.text, k.api_slots, {"factory"}, true, other);
     }
 }
 
@@ -295,14 +327,18 @@ TEST(every_field_lies_in_its_struct_and_shares_no_byte) {
     }
 }
 
-TEST(a_row_of_the_tables_is_selected_by_its_own_first_version) {
+TEST(a_row_of_the_tables_is_selected_by_its_first_and_last_version) {
     const auto all = all_layouts();
     CHECK_EQ(all.size(), 11u);
+    CHECK_EQ(tk::version_table().count, all.size());
     for (std::size_t i = 0; i < all.size(); ++i) {
         tk::Recognised r;
-        REQUIRE(recognise(all[i]->first_version, 0, &r) == TK_OK);
-        CHECK(r.layouts == all[i]);
-        if (i != 0) CHECK_EQ(compared(all[i - 1]->first_version, all[i]->first_version), -1);
+        for (const char* text : {all[i]->first_version, all[i]->last_version}) {
+            REQUIRE(recognise(text, all[i]->generation->api_slots, &r, true) == TK_OK);
+            CHECK(r.layouts == all[i]);
+        }
+        CHECK(compared(all[i]->first_version, all[i]->last_version) <= 0);
+        if (i != 0) CHECK_EQ(compared(all[i - 1]->last_version, all[i]->first_version), -1);
     }
 }
 
@@ -368,7 +404,7 @@ TEST(callbacks_and_methods_have_the_slots_of_their_generation) {
                                           TK_CB_UNSUB_FOR_QUOTE, tk::kCallbackTick, TK_CB_FOR_QUOTE};
     for (const bool second : {false, true}) {
         tk::Recognised r;
-        REQUIRE(recognise(second ? "6.7.11" : "6.3.6", 0, &r) == TK_OK);
+        REQUIRE(recognise(second ? "6.7.11" : "6.3.6", second ? 15 : 14, &r) == TK_OK);
         const tk::Generation& g = *r.generation;
         CHECK_EQ(g.spi_slots, second ? 13u : 12u);
         CHECK_EQ(g.api_slots, second ? 15u : 14u);
