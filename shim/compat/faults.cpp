@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <limits>
 
 namespace compat {
@@ -67,18 +67,24 @@ bool parse_word(const std::string& word, Faults* out) {
 
 // A script is the same words, a line or several commas at a time; from '#' on a line is a comment.
 bool read_script(const std::string& path, std::string* words, std::string* error) {
-    std::ifstream file(path);
-    if (!file) {
+    // Not a stream: that would bring in the C++ locale, which a host without it cannot make.
+    std::FILE* file = std::fopen(path.c_str(), "re");
+    if (file == nullptr) {
         *error = "the script '" + path + "' cannot be read";
         return false;
     }
     words->clear();
-    for (std::string line; std::getline(file, line);) {
-        line.erase(std::min(line.find('#'), line.size()));
+    char* text = nullptr;
+    std::size_t size = 0;
+    while (getline(&text, &size, file) > 0) {
+        std::string line(text);
+        line.erase(std::min(line.find_first_of("#\n"), line.size()));
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         if (!words->empty()) *words += ',';
         *words += line;
     }
+    std::free(text);
+    std::fclose(file);
     return true;
 }
 
