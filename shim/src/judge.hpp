@@ -22,10 +22,9 @@ constexpr std::int64_t kDayLength = 86400 * kSecond;
 // "09:30:00" as a little-endian word to seconds of the day, -1 if it is no time.
 std::int32_t seconds_of_day(std::uint64_t text);
 
-// The three texts of a tick, cut at their NUL, as words (and the ninth bytes).
+// The three texts of a tick, cut at their NUL, as words.
 struct TickTexts {
     std::uint64_t trading, action, update;
-    std::uint64_t trading9, action9, update9;
 };
 
 struct TickFacts {

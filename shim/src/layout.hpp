@@ -228,6 +228,7 @@ struct alignas(64) LogHeader {
     std::atomic<std::uint32_t> Closed;  // 1: nothing more will come
     std::atomic<std::uint32_t> InstrumentCount;
     std::atomic<std::uint32_t> InstrumentOverflow;  // ticks of instruments beyond the table
+    std::atomic<std::uint32_t> SleepBarrier;  // 1: who goes to sleep makes the writer's barrier too
     // writer's line: stored at every record, read by readers that are behind
     alignas(64) std::atomic<std::uint64_t> Head;  // sequence of the next record
     std::atomic<std::uint64_t> Ticks;

@@ -38,7 +38,8 @@ inline void store_int(std::int32_t& to, const char* from) {
     __atomic_store_n(&to, static_cast<std::int32_t>(load_raw4(from)), __ATOMIC_RELAXED);
 }
 
-// The first 8 bytes of a 9-byte text, zeros from the NUL on.
+// A 9-byte text as its first 8 bytes, zeros from the NUL on. The ninth is the NUL; days and times of the
+// form that the vendor documents have 8.
 inline std::uint64_t text8(const char* p) {
     const std::uint64_t w = load_raw8(p);
     const std::uint64_t zero = (w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull;
@@ -46,18 +47,11 @@ inline std::uint64_t text8(const char* p) {
     return w & ((zero & (~zero + 1)) - 1);  // below the first zero byte's marker
 }
 
-inline std::uint64_t text9(std::uint64_t first8, const char* p) {
-    return (first8 >> 56) == 0 ? 0 : static_cast<unsigned char>(p[8]);
-}
-
 inline TickTexts texts_of(const char* d) {
     TickTexts t;
     t.trading = text8(d + depth::kTradingDay);
     t.action = text8(d + depth::kActionDay);
     t.update = text8(d + depth::kUpdateTime);
-    t.trading9 = text9(t.trading, d + depth::kTradingDay);
-    t.action9 = text9(t.action, d + depth::kActionDay);
-    t.update9 = text9(t.update, d + depth::kUpdateTime);
     return t;
 }
 
@@ -132,9 +126,9 @@ inline void store_tick(Record* r, const DepthLayout& layout, const char* d, cons
                   offsetof(Record, ExchangeID) - kTextOffset == 27);
     char* text = reinterpret_cast<char*>(r) + kTextOffset;
     store_word(text, texts.trading);
-    store_word(text + 8, texts.trading9 | texts.action << 8);
-    store_word(text + 16, texts.action >> 56 | texts.action9 << 8 | texts.update << 16);
-    store_word(text + 24, texts.update >> 48 | texts.update9 << 16 | load_raw8(ids + 24));
+    store_word(text + 8, texts.action << 8);
+    store_word(text + 16, texts.action >> 56 | texts.update << 16);
+    store_word(text + 24, texts.update >> 48 | load_raw8(ids + 24));
 #pragma GCC unroll 16
     for (std::size_t i = 4; i < kTextWords; ++i) store_word(text + 8 * i, load_raw8(ids + 8 * i));
 

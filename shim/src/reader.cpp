@@ -14,6 +14,7 @@ namespace {
 // How long one wait may last before the caller is asked to look round (signals, interpreter exit).
 constexpr std::int64_t kSleepSlice = 500000000;
 constexpr std::int64_t kSpinSlice = 5000000;
+constexpr std::int64_t kUnsureSleep = 1000000;
 // Adaptive: long enough to catch the rest of a burst, short enough to cost nothing measurable.
 constexpr std::int64_t kAdaptiveSpin = 10000;
 
@@ -412,11 +413,16 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     std::atomic<std::uint64_t>& sleepers = h.Sleepers[slot_index_ / 64];
     const std::uint64_t bit = 1ull << (slot_index_ % 64);
     // SYNC sleep (seq_cst, reader side): announced here, looked again below, asleep only then. Partners:
-    // Writer::finish() publishes Head with a full barrier before it looks at Sleepers; end_log() stores
-    // Closed, and leave() the place, before they look at Sleep.
+    // Writer::finish() publishes Head before it looks at Sleepers; end_log() stores Closed, and leave()
+    // the place, before they look at Sleep. The barrier between the two on the writer's side is made
+    // from here, where it is affordable.
     const std::uint32_t word = slot_->Sleep.fetch_or(1, std::memory_order_seq_cst) | 1;
     sleepers.fetch_or(bit, std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // SYNC sleep (seq_cst, reader side)
+    if (h.SleepBarrier.load() != 0 && !barrier_all()) {
+        // This process may not: it cannot be sure to be woken, so it looks again soon by itself.
+        timeout_ns = std::min(timeout_ns, kUnsureSleep);
+    }
     int error = 0;
     // SYNC sleep (seq_cst, reader side): the second look.
     const bool news = something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||

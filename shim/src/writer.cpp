@@ -38,6 +38,10 @@ std::int32_t Writer::open(bool new_epoch) {
         return fail(TK_E_BUSY, "log '%s' is being written by process %d", h.Name, identity_pid(previous));
     if (!h.WriterProcess.compare_exchange_strong(previous, process_identity(getpid())))
         return fail(TK_E_BUSY, "log '%s' has just been taken by process %d", h.Name, identity_pid(previous));
+    own_barrier_ = !register_for_barrier();
+    // Before anything is published. A reader that still sees the last writer's word has announced itself
+    // before this store, so this writer's first look finds it.
+    h.SleepBarrier.store(own_barrier_ ? 0 : 1);
     index_.open(log_);
     private_.assign(log_->instrument_capacity, Private{});
     recover();
@@ -133,15 +137,23 @@ void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t e
     h.Ticks.store(ticks, std::memory_order_release);
     h.Events.store(events, std::memory_order_release);
     // SYNC head (release): records below it are complete, the counters too. Partner: the acquire
-    // loads of Head. Exchange, not store: it is also the full barrier between publishing and looking
-    // for sleepers (SYNC sleep, writer side); a plain store could be passed by the load below.
-    h.Head.exchange(head_, std::memory_order_seq_cst);
-    Record* next = log_->slot(head_);
-    for (std::size_t line = 0; line < kRecordSize; line += 64)
-        __builtin_prefetch(reinterpret_cast<char*>(next) + line, 1);
+    // loads of Head.
+    h.Head.store(head_, std::memory_order_release);
+    // SYNC sleep (seq_cst, writer side): Head is published before the look for sleepers. The barrier
+    // that takes is made by who goes to sleep (Reader::sleep()): here it would wait, at every tick, for
+    // the lines that a reader has just looked at. Only where the kernel lacks it, it is made here.
+    if (__builtin_expect(own_barrier_, 0)) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    } else {
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // the compiler keeps the order
+    }
+    // One ahead: its first line is looked at by the next save_before_overwritten(), and the slot at
+    // head_ is the one that readers poll.
+    char* next = reinterpret_cast<char*>(log_->slot(head_ + 1));
+#pragma GCC unroll 7
+    for (std::size_t line = 0; line < kRecordSize; line += 64) __builtin_prefetch(next + line, 1);
     std::uint64_t asleep = 0;
-    // SYNC sleep (seq_cst, writer side): behind the exchange above. On x86 plain loads.
-    for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_seq_cst);
+    for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_relaxed);
     if (__builtin_expect(asleep != 0, 0)) wake_sleepers(want);
 }
 

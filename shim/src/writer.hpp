@@ -53,6 +53,7 @@ private:
     Log* log_;
     Clock* clock_ = &process_clock();
     std::atomic<bool> locked_{false};
+    bool own_barrier_ = true;  // no barrier from those who go to sleep: see finish()
     std::uint64_t head_ = 0, ticks_ = 0, events_ = 0;
     std::uint32_t epoch_ = 0;
     Judge judge_;
