@@ -75,7 +75,8 @@ def to_pandas(ticks: Ticks, tz: str = SHANGHAI) -> pandas.DataFrame:
         else values
         for name, values in _columns(to_array(ticks))
     }
-    return pd.DataFrame(columns)
+    frame: pandas.DataFrame = pd.DataFrame(columns)
+    return frame
 
 
 def to_polars(ticks: Ticks, tz: str = SHANGHAI) -> polars.DataFrame:
@@ -90,7 +91,8 @@ def to_polars(ticks: Ticks, tz: str = SHANGHAI) -> polars.DataFrame:
             columns.append(pl.Series(name, values.tolist(), dtype=pl.String))
         else:
             columns.append(pl.Series(name, values))
-    return pl.DataFrame(columns)
+    frame: polars.DataFrame = pl.DataFrame(columns)
+    return frame
 
 
 def to_vnpy(tick: Tick, gateway_name: str = "tickengine", exchange: str = "") -> TickData:

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "copy.hpp"
 #include "judge.hpp"
@@ -34,8 +35,25 @@ inline void store_price(double& to, const char* from) {
     store_word(&to, bits == kDblMaxBits ? kNaNBits : bits);
 }
 
-inline void store_int(std::int32_t& to, const char* from) {
-    __atomic_store_n(&to, static_cast<std::int32_t>(load_raw4(from)), __ATOMIC_RELAXED);
+// Two prices that stand side by side in the record, 16 bytes aligned, wherever they came from.
+inline void store_prices(double* to, const char* first, const char* second) {
+    double a, b;
+    std::memcpy(&a, first, sizeof a);
+    std::memcpy(&b, second, sizeof b);
+    const __m128d v = _mm_set_pd(b, a), absent = _mm_cmpeq_pd(v, _mm_set1_pd(std::numeric_limits<double>::max()));
+    const __m128d nan = _mm_castsi128_pd(_mm_set1_epi64x(static_cast<long long>(kNaNBits)));
+    store_pair(to, _mm_castpd_si128(_mm_or_pd(_mm_andnot_pd(absent, v), _mm_and_pd(absent, nan))));
+}
+
+// Two volumes side by side, 8 bytes aligned.
+inline void store_ints(std::int32_t* to, const char* first, const char* second) {
+    store_word(to, load_raw4(first) | std::uint64_t{load_raw4(second)} << 32);
+}
+
+inline __m128i load_pair(const char* from) {
+    __m128i v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
 }
 
 // A 9-byte text as its first 8 bytes, zeros from the NUL on. The ninth is the NUL; days and times of the
@@ -85,63 +103,50 @@ inline void store_tick(Record* r, const DepthLayout& layout, const char* d, cons
     store_word(&r->ExchangeTime, static_cast<std::uint64_t>(head.exchange_time));
     store_word(&r->TickNumber, head.tick_number);
     store_word(&r->InstrumentNumber, head.instrument_number);
-    store_price(r->Turnover, d + depth::kTurnover);
-    store_price(r->OpenInterest, d + depth::kOpenInterest);
-    store_price(r->AveragePrice, d + depth::kAveragePrice);
-    store_price(r->PreSettlementPrice, d + depth::kPreSettlementPrice);
+    store_prices(&r->Turnover, d + depth::kTurnover, d + depth::kOpenInterest);
+    store_prices(&r->AveragePrice, d + depth::kAveragePrice, d + depth::kPreSettlementPrice);
 
     const char* level = d + depth::kLevels + depth::kLevelSize;
     double* prices = &r->BidPrice2;
     std::int32_t* volumes = &r->BidVolume2;
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i, level += depth::kLevelSize) {
-        store_price(prices[2 * i], level);
-        store_price(prices[2 * i + 1], level + depth::kAskPrice);
-        store_int(volumes[2 * i], level + depth::kBidVolume);
-        store_int(volumes[2 * i + 1], level + depth::kAskVolume);
+        store_prices(prices + 2 * i, level, level + depth::kAskPrice);
+        store_ints(volumes + 2 * i, level + depth::kBidVolume, level + depth::kAskVolume);
     }
-    store_price(r->PreClosePrice, d + depth::kPreClosePrice);
-    store_price(r->PreOpenInterest, d + depth::kPreOpenInterest);
-    store_price(r->OpenPrice, d + depth::kOpenPrice);
-    store_price(r->HighestPrice, d + depth::kHighestPrice);
-    store_price(r->LowestPrice, d + depth::kLowestPrice);
-    store_price(r->ClosePrice, d + depth::kClosePrice);
-    store_price(r->SettlementPrice, d + depth::kSettlementPrice);
-    store_price(r->UpperLimitPrice, d + depth::kUpperLimitPrice);
-    store_price(r->LowerLimitPrice, d + depth::kLowerLimitPrice);
-    store_price(r->PreDelta, d + depth::kPreDelta);
-    store_price(r->CurrDelta, d + depth::kCurrDelta);
-    if (layout.banding != 0) {
-        store_price(r->BandingUpperPrice, d + layout.banding);
-        store_price(r->BandingLowerPrice, d + layout.banding + 8);
-    } else {
-        store_word(&r->BandingUpperPrice, kNaNBits);
-        store_word(&r->BandingLowerPrice, kNaNBits);
-    }
+    const char* const no_price = reinterpret_cast<const char*>(&kDblMaxBits);
+    const bool banding = layout.banding != 0;
+    store_prices(&r->PreClosePrice, d + depth::kPreClosePrice, d + depth::kPreOpenInterest);
+    store_prices(&r->OpenPrice, d + depth::kOpenPrice, d + depth::kHighestPrice);
+    store_prices(&r->LowestPrice, d + depth::kLowestPrice, d + depth::kClosePrice);
+    store_prices(&r->SettlementPrice, d + depth::kSettlementPrice, d + depth::kUpperLimitPrice);
+    store_prices(&r->LowerLimitPrice, d + depth::kLowerLimitPrice, d + depth::kPreDelta);
+    store_prices(&r->CurrDelta, d + depth::kCurrDelta, banding ? d + layout.banding : no_price);
+    store_price(r->BandingLowerPrice, banding ? d + layout.banding + 8 : no_price);
 
     // TradingDay[9] ActionDay[9] UpdateTime[9] in front of ids, put together in registers: narrow
-    // stores read back as wide words would stall.
+    // stores read back as wide words would stall. The first word stands alone, the rest in pairs.
     static_assert(offsetof(Record, ActionDay) - kTextOffset == 9 &&
                   offsetof(Record, UpdateTime) - kTextOffset == 18 &&
-                  offsetof(Record, ExchangeID) - kTextOffset == 27);
+                  offsetof(Record, ExchangeID) - kTextOffset == 27 && kTextOffset % 16 == 8 && kTextWords % 2 == 1);
     char* text = reinterpret_cast<char*>(r) + kTextOffset;
+    const auto pair = [](std::uint64_t low, std::uint64_t high) {
+        return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+    };
     store_word(text, texts.trading);
-    store_word(text + 8, texts.action << 8);
-    store_word(text + 16, texts.action >> 56 | texts.update << 16);
-    store_word(text + 24, texts.update >> 48 | load_raw8(ids + 24));
+    store_pair(text + 8, pair(texts.action << 8, texts.action >> 56 | texts.update << 16));
+    store_pair(text + 24, pair(texts.update >> 48 | load_raw8(ids + 24), load_raw8(ids + 32)));
 #pragma GCC unroll 16
-    for (std::size_t i = 4; i < kTextWords; ++i) store_word(text + 8 * i, load_raw8(ids + 8 * i));
+    for (std::size_t i = 5; i < kTextWords; i += 2) store_pair(text + 8 * i, load_pair(ids + 8 * i));
 
     // Line 0 last: the line that a waiting reader polls is taken from it only once.
     store_word(&r->RecvTime, static_cast<std::uint64_t>(head.recv_time));
     store_flags(r, head.instrument, head.flags);
+    static_assert(offsetof(Record, BidPrice1) % 16 == 0 && offsetof(Record, Volume) % 8 == 0);
     store_price(r->LastPrice, d + depth::kLastPrice);
-    store_price(r->BidPrice1, d + depth::kLevels);
-    store_price(r->AskPrice1, d + depth::kLevels + depth::kAskPrice);
-    store_int(r->Volume, d + depth::kVolume);
-    store_int(r->BidVolume1, d + depth::kLevels + depth::kBidVolume);
-    store_int(r->AskVolume1, d + depth::kLevels + depth::kAskVolume);
-    store_int(r->UpdateMillisec, d + depth::kUpdateMillisec);
+    store_prices(&r->BidPrice1, d + depth::kLevels, d + depth::kLevels + depth::kAskPrice);
+    store_ints(&r->Volume, d + depth::kVolume, d + depth::kLevels + depth::kBidVolume);
+    store_ints(&r->AskVolume1, d + depth::kLevels + depth::kAskVolume, d + depth::kUpdateMillisec);
 }
 
 // True if two records of one instrument say the same: everything from LastPrice on but the engine's own

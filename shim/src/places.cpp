@@ -267,12 +267,16 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
 }
 
-void retire_queue(Queue* queue) {
+void retire_queue(Queue* queue, Log* mapped) {
     QueueHeader& q = *queue->header;
     if (q.Closed.exchange(1) != 0) return;
     const Binding binding = read_binding(q);
     Log log;
-    if (bound_log(binding, &log)) leave(&log, binding.slot, binding.generation);
+    if (mapped != nullptr && mapped->header->UniqueId == binding.log_id) {
+        leave(mapped, binding.slot, binding.generation);
+    } else if (bound_log(binding, &log)) {
+        leave(&log, binding.slot, binding.generation);
+    }
     // By two: the version stays odd under a binder's hands. Who waits to be bound looks again.
     q.BindVersion.fetch_add(2);
     futex_wake(&q.BindVersion, INT_MAX);

@@ -11,7 +11,8 @@ namespace tk {
 // Gives the queue a reader slot in the log and fixes where it starts.
 std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path);
 // Marks the queue closed and gives its place back; a reader elsewhere that has it is told and frees it.
-void retire_queue(Queue* queue);
+// `mapped`: its log where that is mapped already, else it is attached for the moment.
+void retire_queue(Queue* queue, Log* mapped = nullptr);
 
 // Where a queue stands: one consistent reading. log_id is 0 while it is not bound.
 struct Binding {

@@ -417,7 +417,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     // the place, before they look at Sleep. The barrier between the two on the writer's side is made
     // from here, where it is affordable.
     const std::uint32_t word = slot_->Sleep.fetch_or(1, std::memory_order_seq_cst) | 1;
-    sleepers.fetch_or(bit, std::memory_order_seq_cst);
+    sleepers.fetch_or(bit, std::memory_order_seq_cst);  // SYNC sleep (seq_cst, reader side)
     std::atomic_thread_fence(std::memory_order_seq_cst);  // SYNC sleep (seq_cst, reader side)
     if (h.SleepBarrier.load() != 0 && !barrier_all()) {
         // This process may not: it cannot be sure to be woken, so it looks again soon by itself.

@@ -145,7 +145,8 @@ void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t e
     if (__builtin_expect(own_barrier_, 0)) {
         std::atomic_thread_fence(std::memory_order_seq_cst);
     } else {
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // the compiler keeps the order
+        // SYNC sleep (seq_cst, writer side): the compiler keeps the order, the sleeper's barrier does the rest.
+        std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     // One ahead: its first line is looked at by the next save_before_overwritten(), and the slot at
     // head_ is the one that readers poll.

@@ -29,17 +29,17 @@ struct Mapped {
 
 // In all layouts. Days and times keep all 9 bytes; ids always end in a NUL.
 const std::vector<Mapped> kCommon = {
-    TEXT(TradingDay, 0, 9, 9), TEXT(ExchangeID, 40, 9, 8), PRICE(LastPrice, 80), PRICE(PreSettlementPrice, 88),
+    TEXT(TradingDay, 0, 9, 8), TEXT(ExchangeID, 40, 9, 8), PRICE(LastPrice, 80), PRICE(PreSettlementPrice, 88),
     PRICE(PreClosePrice, 96), PRICE(PreOpenInterest, 104), PRICE(OpenPrice, 112), PRICE(HighestPrice, 120),
     PRICE(LowestPrice, 128), INT(Volume, 136), PRICE(Turnover, 144), PRICE(OpenInterest, 152), PRICE(ClosePrice, 160),
     PRICE(SettlementPrice, 168), PRICE(UpperLimitPrice, 176), PRICE(LowerLimitPrice, 184), PRICE(PreDelta, 192),
-    PRICE(CurrDelta, 200), TEXT(UpdateTime, 208, 9, 9), INT(UpdateMillisec, 220),
+    PRICE(CurrDelta, 200), TEXT(UpdateTime, 208, 9, 8), INT(UpdateMillisec, 220),
     PRICE(BidPrice1, 224), INT(BidVolume1, 232), PRICE(AskPrice1, 240), INT(AskVolume1, 248),
     PRICE(BidPrice2, 256), INT(BidVolume2, 264), PRICE(AskPrice2, 272), INT(AskVolume2, 280),
     PRICE(BidPrice3, 288), INT(BidVolume3, 296), PRICE(AskPrice3, 304), INT(AskVolume3, 312),
     PRICE(BidPrice4, 320), INT(BidVolume4, 328), PRICE(AskPrice4, 336), INT(AskVolume4, 344),
     PRICE(BidPrice5, 352), INT(BidVolume5, 360), PRICE(AskPrice5, 368), INT(AskVolume5, 376),
-    PRICE(AveragePrice, 384), TEXT(ActionDay, 392, 9, 9)};
+    PRICE(AveragePrice, 384), TEXT(ActionDay, 392, 9, 8)};
 
 std::vector<Mapped> fields_of(std::uint32_t layout) {
     std::vector<Mapped> all = kCommon;
@@ -402,7 +402,7 @@ TEST(texts_of_any_bytes_are_cut_only_at_nul) {
         const tk::Record r = normalise(s);
         for (const Mapped& f : texts) {
             char wanted[9] = {};
-            std::memcpy(wanted, s.bytes + f.vendor, strnlen(s.bytes + f.vendor, 9));
+            std::memcpy(wanted, s.bytes + f.vendor, strnlen(s.bytes + f.vendor, 8));
             CHECK(std::memcmp(raw(r) + f.record, wanted, 9) == 0);
         }
         if (check::failures() != 0) return;

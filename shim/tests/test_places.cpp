@@ -82,7 +82,7 @@ TEST(a_sleeping_reader_wakes_when_its_queue_is_closed) {
     CHECK_EQ(state.load(), TK_TAKE_RETIRED);
 }
 
-TEST(a_place_whose_binder_died_is_claimed_again) {
+TEST(a_place_whose_binding_process_died_is_claimed_again) {
     TestLog t(16);
     const std::uint64_t half = tk::place_word(tk::kPreparing, 5, dead_pid());
     for (std::uint32_t i = 0; i < tk::kMaxReaders; ++i) t.log.readers[i].Place.store(half);
