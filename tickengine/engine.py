@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from . import _segments, vendor
+from ._checks import check_instruments
 from ._engine_process import ENGINE_LOG, EXIT_FAILED, EXIT_STOPPED, Orders, engine_main
 from ._errors import ConfigError, EngineError, ShimError, TickEngineError
 from ._shim import lib, new_handle
@@ -28,7 +29,7 @@ from .config import settings
 from .forward import Forwarder, check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
 from .mdapi import JOIN_HINT, finish_log
-from .queue import TickQueue, check_instruments
+from .queue import TickQueue
 from .words import EVENT_CODES
 
 logger = logging.getLogger("tickengine")

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import _segments, vendor
+from ._checks import check_instruments
 from ._errors import Closed, ConfigError, EngineError
 from .config import settings
 from .flow import FlowDirectory
 from .forward import check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
-from .queue import TickQueue, check_instruments
+from .queue import TickQueue
 from .session import Session
 
 logger = logging.getLogger("tickengine")

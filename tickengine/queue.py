@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _segments
+from ._checks import MAX_ID, check_instruments, check_skip
 from ._errors import BusyError, Closed, ConfigError, NotFoundError, ShimError
 from ._shim import (
     START_NOW,
     START_OLDEST,
     TAKE_ENDED,
-    TAKE_OK,
     TAKE_ORPHANED,
     TAKE_RETIRED,
     WAIT_MODES,
@@ -36,36 +36,6 @@ from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, TickFlag
 
 _BATCH = 256
 _WAIT_SLICE_NS = 500_000_000  # between looks at signals while a queue has no engine yet
-_MAX_ID = 80
-
-
-def check_instruments(instruments: Iterable[str | bytes], what: str = "instruments") -> list[bytes]:
-    """The ids as bytes, without repeats. `ConfigError` names the first one that cannot be one."""
-    if isinstance(instruments, (str, bytes)):
-        raise ConfigError(f"{what} must be a list of ids, not the single text {instruments!r}")
-    ids: dict[bytes, None] = {}
-    for item in instruments:
-        if not isinstance(item, (str, bytes)):
-            raise ConfigError(f"{what}: an instrument id must be str or bytes, not {item!r}")
-        try:
-            raw = item if isinstance(item, bytes) else item.encode("ascii")
-            raw.decode("ascii")
-        except UnicodeError:
-            raise ConfigError(f"{what}: instrument id {item!r} is not ASCII") from None
-        if not 1 <= len(raw) <= _MAX_ID or b"\0" in raw or raw != raw.strip():
-            raise ConfigError(
-                f"{what}: instrument id {item!r} must have 1 to {_MAX_ID} characters and no blanks around it"
-            )
-        ids[raw] = None
-    return list(ids)
-
-
-def check_skip(skip: int) -> int:
-    """The flags as a number. `ConfigError` for what is none."""
-    known = sum(TickFlag)
-    if isinstance(skip, bool) or not isinstance(skip, int) or skip < 0 or skip & ~known:
-        raise ConfigError(f"skip must be TickFlags joined with |, not {skip!r}")
-    return int(skip)
 
 
 class _Rebound(Exception):
@@ -195,7 +165,6 @@ class TickQueue:
         self._ticks: list[Any] = []
         self._next = 0
         self._count = 0
-        self._take = Take()
         self._scratch = memoryview(b"")
 
     # ---- binding -------------------------------------------------------------------------------
@@ -276,11 +245,14 @@ class TickQueue:
         self._handed = self._handed_words[0]
         self._ticks = [_new_tick(log) for _ in range(_BATCH)]
         self._pointers = (ct.c_void_p * _BATCH)(*map(ct.addressof, self._ticks))
-        self._take_pointer = ct.byref(self._take)
-        self._take.wait_mode = self._wait_mode
+        self._take_records = lib().reader_take
         scratch = bytearray(_BATCH * RECORD_SIZE)
         self._scratch = memoryview(scratch)
-        self._scratch_address = ct.addressof(ct.c_char.from_buffer(scratch))
+        address = ct.addressof(ct.c_char.from_buffer(scratch))
+        # What a take is told hardly changes from one to the next: one prepared for get(), whose records go to
+        # objects of their own and are handed out later, one for get_many().
+        self._one_by_one = Take(out=ct.addressof(self._pointers), max=_BATCH, wait_mode=self._wait_mode)
+        self._in_a_row = Take(block=address, handed=1, wait_mode=self._wait_mode)
         self._next = self._count = 0
 
     @staticmethod
@@ -301,21 +273,16 @@ class TickQueue:
         if self._reader is None:
             self._open(deadline, block)
 
-    def _fetch(
-        self, out: int | None, block_address: int | None, limit: int, handed: bool, wait: bool, deadline: float | None
-    ) -> int:
+    def _fetch(self, take: Take, wait: bool, deadline: float | None) -> int:
         """One batch through the shim. Raises `Empty` when the time is over, `Closed` at the end."""
-        take = self._take
-        take.out, take.block, take.max, take.handed = out, block_address, limit, handed
         while True:
-            take.timeout_ns = self._left(deadline, wait)
-            status = lib().reader_take(self._reader, self._take_pointer)
-            if status < 0:
-                raise lib().error("tk_reader_take", status)
+            take.timeout_ns = 0 if not wait else -1 if deadline is None else self._left(deadline, wait)
+            count: int = self._take_records(self._reader, ct.byref(take))
+            if count > 0:
+                return count
+            if count < 0:
+                raise lib().error("tk_reader_take", count)
             state = take.state
-            if state == TAKE_OK:
-                self._handed = self._handed_words[take.copy]
-                return take.count  # type: ignore[no-any-return]
             if state == TAKE_RETIRED:
                 self._drop_reader()  # frees the place
                 raise Closed(f"queue {self.name!r} has been closed by the process that made it")
@@ -359,7 +326,9 @@ class TickQueue:
             elif tick._exchange_inst_id is not None:
                 tick._exchange_inst_id = None
         self._next = self._count = 0
-        count = self._fetch(ct.addressof(pointers), None, _BATCH, False, block, deadline)
+        take = self._one_by_one
+        count = self._fetch(take, block, deadline)
+        self._handed = self._handed_words[take.copy]
         if self.events:
             ticks = self._ticks
             for i in range(count):
@@ -416,7 +385,9 @@ class TickQueue:
         first = min(limit, _BATCH)
         try:
             self._ready(deadline, block)
-            count = self._fetch(None, self._scratch_address, first, True, block, deadline)
+            take = self._in_a_row
+            take.max = first
+            count = self._fetch(take, block, deadline)
         except _Rebound:
             return self.get_many(max_ticks, block, None if deadline is None else deadline - time.monotonic())
         if count < first or first == limit:
@@ -424,7 +395,8 @@ class TickQueue:
         records = np.empty(limit * RECORD_SIZE, np.uint8)
         records[: count * RECORD_SIZE] = self._scratch
         try:
-            count += self._fetch(None, records.ctypes.data + count * RECORD_SIZE, limit - count, True, False, None)
+            rest = Take(block=records.ctypes.data + count * RECORD_SIZE, max=limit - count, handed=1)
+            count += self._fetch(rest, False, None)
         except (Empty, Closed, BusyError, _Rebound):
             pass  # what has been taken is handed out first; the next call meets it again
         if count * 4 < limit:  # a small answer should not keep a large buffer alive
@@ -511,7 +483,7 @@ class TickQueue:
         """The filter, None for all."""
         if not self._filters:
             return None
-        buffer = ct.create_string_buffer(_MAX_ID + 1)
+        buffer = ct.create_string_buffer(MAX_ID + 1)
         ids = []
         for index in range(self._filters):
             lib().queue_filter(self.handle, index, buffer, len(buffer))

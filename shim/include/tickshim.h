@@ -250,7 +250,8 @@ enum {
  * stopped; a live one's is TK_E_BUSY with the pid. */
 TK_API int32_t tk_reader_open(tk_queue *queue, tk_log *log, tk_reader **out);
 TK_API void tk_reader_close(tk_reader *reader);
-/* Take what is there, at most max; wait as asked. Blocks without any lock. */
+/* Take what is there, at most max; wait as asked. Blocks without any lock. Returns how many records were
+ * taken; with 0 the state says why none were. */
 TK_API int32_t tk_reader_take(tk_reader *reader, tk_take *take);
 /* Where the number of handed records of the present batch is kept: a word the program may store to. */
 TK_API uint64_t *tk_reader_handed(tk_reader *reader, uint32_t copy);

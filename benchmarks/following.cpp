@@ -1,0 +1,138 @@
+// A writer that publishes at a steady pace and readers that follow it tick by tick, as threads of one
+// process: what one publication takes on the writer's thread.
+//
+//   following LOG_PATH READERS BARRIER PAUSE_NS TICKS
+//
+// BARRIER 1: a full barrier behind each publication, as a writer would need that makes it itself.
+// Prints the mean and the 50th, 90th and 99th percentile in nanoseconds, and what the slowest reader got.
+#include <time.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tickshim.h"
+
+namespace {
+
+constexpr std::size_t kRecordSize = 448;
+constexpr std::uint32_t kBatch = 256;
+
+void must(std::int32_t status, const char* call) {
+    if (status >= 0) return;
+    std::fprintf(stderr, "%s: %s\n", call, tk_last_error());
+    std::exit(1);
+}
+
+std::int64_t now() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<std::int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
+}
+
+double counts_per_ns() {
+    const std::int64_t start = now();
+    const std::uint64_t first = __rdtsc();
+    while (now() - start < 50000000) {
+    }
+    return static_cast<double>(__rdtsc() - first) / static_cast<double>(now() - start);
+}
+
+struct Follower {
+    tk_queue* queue = nullptr;
+    tk_reader* reader = nullptr;
+    std::uint64_t received = 0;
+
+    Follower(tk_log* log, const std::string& log_path, int number) {
+        const std::string path = log_path + "-q" + std::to_string(number);
+        must(tk_queue_create(path.c_str(), "following", nullptr, 0, TK_START_NOW, 0, TK_WAIT_SPIN, 0, &queue),
+             "tk_queue_create");
+        must(tk_queue_bind(queue, log, log_path.c_str()), "tk_queue_bind");
+        std::remove(path.c_str());
+        must(tk_reader_open(queue, log, &reader), "tk_reader_open");
+    }
+    void follow(const std::atomic<bool>& stop) {
+        std::vector<char> block(kBatch * kRecordSize + 64);
+        tk_take take{};
+        take.block = block.data() + (64 - reinterpret_cast<std::uintptr_t>(block.data()) % 64);
+        take.max = kBatch;
+        take.handed = 1;
+        take.timeout_ns = 1000000;
+        take.wait_mode = TK_WAIT_SPIN;
+        while (!stop) {
+            must(tk_reader_take(reader, &take), "tk_reader_take");
+            received += take.count;
+        }
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 6) {
+        std::fprintf(stderr, "usage: following LOG_PATH READERS BARRIER PAUSE_NS TICKS\n");
+        return 2;
+    }
+    const std::string path = argv[1];
+    const int readers = std::atoi(argv[2]);
+    const bool barrier = std::atoi(argv[3]) != 0;
+    const double scale = counts_per_ns();
+    const auto pause = static_cast<std::uint64_t>(std::atof(argv[4]) * scale);
+    const auto ticks = static_cast<std::size_t>(std::atoll(argv[5]));
+
+    tk_log* log = nullptr;
+    tk_writer* writer = nullptr;
+    must(tk_log_create(path.c_str(), "following", 65536, 1024, &log), "tk_log_create");
+    must(tk_writer_open(log, 1, &writer), "tk_writer_open");
+    std::vector<std::unique_ptr<Follower>> followers;
+    for (int i = 0; i < readers; ++i) followers.push_back(std::make_unique<Follower>(log, path, i));
+    must(tk_log_unlink(log), "tk_log_unlink");
+
+    char depth[408] = {};
+    std::memcpy(depth, "20260105", 8);
+    std::memcpy(depth + 9, "rb2601", 6);
+    std::memcpy(depth + 40, "SHFE", 4);
+    std::memcpy(depth + 49, "rb2601", 6);
+    std::memcpy(depth + 208, "09:30:01", 8);
+    std::memcpy(depth + 392, "20260105", 8);
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (auto& follower : followers) threads.emplace_back([&stop, f = follower.get()] { f->follow(stop); });
+
+    std::vector<std::uint32_t> took(ticks);
+    for (std::size_t i = 0; i < ticks; ++i) {
+        for (const std::uint64_t begin = __rdtsc(); __rdtsc() - begin < pause;) {
+        }
+        const auto volume = static_cast<std::int32_t>(i);
+        std::memcpy(depth + 136, &volume, sizeof volume);
+        unsigned core;
+        const std::uint64_t before = __rdtscp(&core);
+        must(tk_writer_tick(writer, 1, depth), "tk_writer_tick");
+        if (barrier) std::atomic_thread_fence(std::memory_order_seq_cst);
+        took[i] = static_cast<std::uint32_t>(__rdtscp(&core) - before);
+    }
+    stop = true;
+    for (auto& thread : threads) thread.join();
+
+    std::uint64_t slowest = ticks;
+    for (const auto& follower : followers) slowest = std::min(slowest, follower->received);
+    // The mean leaves out what took longer than 20 us: there somebody else had the processor.
+    double sum = 0, counted = 0;
+    for (const std::uint32_t t : took) {
+        if (t > 20000 * scale) continue;
+        sum += t;
+        ++counted;
+    }
+    std::sort(took.begin(), took.end());
+    std::printf("%.1f %.1f %.1f %.1f %llu\n", sum / counted / scale, took[ticks / 2] / scale, took[ticks * 9 / 10] / scale,
+                took[ticks * 99 / 100] / scale, static_cast<unsigned long long>(slowest));
+    return 0;
+}
