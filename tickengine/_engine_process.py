@@ -109,13 +109,15 @@ class _Engine:
         self._connection = connection
         self._reporter = reporter
         self._orders = orders
-        self._stop = False
+        self._stop = self._signalled = False
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        # The kernel may give a signal to one of the vendor's threads; this wakes the main thread all the same.
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         parent = _parent_descriptor(self._orders.parent_pid)
         flow = FlowDirectory(self._orders.settings.page_dir)
         _redirect_output(flow.path)
@@ -134,7 +136,7 @@ class _Engine:
         session.release()
         log.end()
         flow.close()
-        if orphaned:
+        if orphaned or (self._signalled and not self._parent_answers(parent)):
             self._remove_segments(log)
         if session.failure:
             self._reporter.send("failure", session.failure)
@@ -149,7 +151,7 @@ class _Engine:
         self._wake()
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._stop = True
+        self._stop = self._signalled = True
         self._wake()
 
     def _wake(self) -> None:
@@ -189,6 +191,25 @@ class _Engine:
             if wait([] if parent is None else [parent], timeout=min(left, 0.05)):
                 return True
         return os.getppid() != self._orders.parent_pid
+
+    def _parent_answers(self, parent: int | None) -> bool:
+        """Asked after a signal: service managers send it to the whole group, and a parent that does not
+        handle SIGTERM dies of it, now or in a moment. Then nobody but this process can tidy up."""
+        self._reporter.send("leaving", None)
+        deadline = time.monotonic() + _PARENT_DIES_S
+        while (left := deadline - time.monotonic()) > 0 and os.getppid() == self._orders.parent_pid:
+            ready = wait([s for s in (self._connection, parent) if s is not None], timeout=min(left, 1.0))
+            if parent is not None and parent in ready:
+                return False
+            if self._connection in ready:
+                try:
+                    command, _argument = self._connection.recv()
+                except (EOFError, OSError):
+                    return not self._parent_ends(parent)
+                if command in ("leave", "stop"):
+                    return True
+        # A parent that is there but silent tidies up when it comes to itself, or the next program does.
+        return os.getppid() == self._orders.parent_pid
 
     def _remove_segments(self, log: TickLog) -> None:
         """The parent can no longer do it."""

@@ -259,6 +259,8 @@ class TickEngine:
                     self._log_line(content)
                 elif kind == "failure":
                     self._failure = content
+                elif kind == "leaving":
+                    self._send("leave", None)
                 elif kind == "error":
                     self._failure = str(content)
             elif process.sentinel in ready:

@@ -19,7 +19,9 @@ from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(90)]
 
 PROGRAM = """
-    import sys, time
+    import signal, sys, time
+    if "orderly" in sys.argv:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from tickengine import TickEngine, TickQueue
     queue = TickQueue()
     engine = TickEngine(sys.argv[1], "9999", "inv", "pw-secret", "app", "auth-secret", ["rb2601"], [queue],
@@ -36,10 +38,10 @@ def front() -> Iterator[FrontProcess]:
         yield front
 
 
-def _program(rest: str, front: FrontProcess, genuine: str, name: str) -> tuple[subprocess.Popen[str], int]:
+def _program(rest: str, front: FrontProcess, genuine: str, name: str, *more: str) -> tuple[subprocess.Popen[str], int]:
     text = textwrap.dedent(PROGRAM) + textwrap.dedent(rest)
     process = subprocess.Popen(
-        [sys.executable, "-c", text, front.address, genuine, name],
+        [sys.executable, "-c", text, front.address, genuine, name, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -85,15 +87,21 @@ def test_a_killed_parent_takes_its_engine_and_its_segments_with_it(front: FrontP
     wait_for(lambda: not glob.glob("/dev/shm/tickengine-*.queue"), "its queues removed")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_ends_all_in_order(front: FrontProcess, genuine: str, number: int) -> None:
-    rest = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nengine.join()\n"
-    process, pid = _program("import signal\n" + rest, front, genuine, "life-group")
+@pytest.mark.parametrize(
+    ("number", "more"), [(signal.SIGINT, ()), (signal.SIGTERM, ("orderly",)), (signal.SIGTERM, ())]
+)
+def test_a_signal_to_the_whole_group_leaves_nothing_behind(
+    front: FrontProcess, genuine: str, number: int, more: tuple[str, ...]
+) -> None:
+    """As ctrl-C and service managers send it. A program that does not handle SIGTERM is dead at once."""
+    process, pid = _program("engine.join()\n", front, genuine, "life-group", *more)
     os.killpg(process.pid, number)
     _out, err = process.communicate(timeout=30)
-    assert process.returncode in (0, 1, 130, -signal.SIGINT), err
+    assert process.returncode in (0, 1, 130, -signal.SIGINT, -signal.SIGTERM), err
+    assert (process.returncode == -signal.SIGTERM) == (number == signal.SIGTERM and not more)
     assert "secret" not in err
     _gone(front, pid, "life-group")
+    wait_for(lambda: not glob.glob("/dev/shm/tickengine-*.queue"), "its queues removed")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

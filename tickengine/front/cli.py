@@ -6,9 +6,12 @@ import argparse
 import logging
 import os
 import re
+import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tickengine.front import clock
@@ -57,16 +60,14 @@ def run(args: argparse.Namespace) -> int:
         front, stats_s, for_s = _make(args)
     except (ValueError, OSError) as error:
         return _refuse(error)
-    # Blocked in every thread from here on, so that the wait below is what takes them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
+    with _signals() as signalled:
         try:
             front.start()
         except OSError as error:
             return _refuse(error)
         try:
             print(front.address, flush=True)
-            _wait(front, stats_s, for_s)
+            _wait(front, stats_s, for_s, signalled)
         except BrokenPipeError:
             # Whoever read our output is gone: that is an end, not a mistake. Python's own flush at exit
             # must not trip over it again.
@@ -74,8 +75,27 @@ def run(args: argparse.Namespace) -> int:
         finally:
             front.stop()
         return 0
+
+
+@contextmanager
+def _signals() -> Iterator[int]:
+    """A descriptor that becomes readable at SIGINT or SIGTERM, whichever thread the kernel gives it to.
+
+    Handlers, not a mask: threads that a library started at import (numpy's) would not have the mask, and
+    one of them would take the signal with its default action.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
 
 
 def _refuse(error: Exception) -> int:
@@ -137,7 +157,7 @@ def _burst(text: str | None) -> tuple[int, float] | None:
     return int(match[1]), float(match[2])
 
 
-def _wait(front: Front, stats_s: float | None, for_s: float | None) -> None:
+def _wait(front: Front, stats_s: float | None, for_s: float | None, signalled: int) -> None:
     begin = time.monotonic()
     end = begin + for_s if for_s is not None else None
     shown = begin
@@ -153,5 +173,5 @@ def _wait(front: Front, stats_s: float | None, for_s: float | None) -> None:
             shown, last = now, stats
         times = [t for t in (end, shown + stats_s if stats_s is not None else None) if t is not None]
         left = max(0.0, min(times) - time.monotonic()) if times else 3600.0
-        if signal.sigtimedwait(_SIGNALS, min(left, 3600.0)) is not None:
+        if select.select([signalled], [], [], min(left, 3600.0))[0]:
             return
