@@ -178,6 +178,19 @@ std::int32_t Reader::filter_of_index(std::uint32_t index) {
     return filter;
 }
 
+// The primaries of a filtered queue's instruments, with the filter that lets each through.
+template <typename F>
+void Reader::for_each_wanted(F&& body) {
+    // SYNC instrument (acquire): partner is the release in InstrumentIndex::insert().
+    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
+        const InstrumentEntry& e = log_->instruments[i];
+        if (e.Primary != i) continue;
+        const std::int32_t filter = wanted_[i] == kNotLookedAt ? filter_of_index(i) : wanted_[i];
+        if (filter != kUnwanted) body(e, filter);
+    }
+}
+
 // Which filter lets this record through. The record may be overwritten while it is looked at; then
 // the answer is thrown away with the copy.
 std::int32_t Reader::filter_of(const Record* shared) {
@@ -308,19 +321,14 @@ void Reader::reconcile() {
         if (!queue_->filtered) lose_up_to(ticks, &queue_->filters[0].Expected, &now_.Lost);
     }
     if (!queue_->filtered) return;
-    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
-    for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
-        const InstrumentEntry& e = log_->instruments[i];
-        if (e.Primary != i) continue;
-        const std::int32_t filter = wanted_[i] == kNotLookedAt ? filter_of_index(i) : wanted_[i];
-        if (filter == kUnwanted) continue;
+    for_each_wanted([this](const InstrumentEntry& e, std::int32_t filter) {
         // SYNC count (acquire): partner is the release in publish_tick(). Count first, stamp second:
         // every tick counted is then at or below the stamp.
         const std::uint64_t written = e.Count.load(std::memory_order_acquire);
         const std::uint64_t latest = e.PrimaryLatestStamp.load(std::memory_order_relaxed);
-        if (latest > now_.Cursor) continue;  // its next tick is still to come and will tell
+        if (latest > now_.Cursor) return;  // its next tick is still to come and will tell
         lose_up_to(written, &expected(filter, false), &now_.Lost);
-    }
+    });
 }
 
 void Reader::commit(std::uint32_t count, bool handed) {
@@ -476,15 +484,10 @@ std::uint64_t Reader::waiting() {
         return beyond(log_->header->Ticks.load(std::memory_order_relaxed), expected);
     }
     std::uint64_t sum = 0;
-    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
-    for (std::uint32_t i = 0; i < instruments && i < wanted_.size(); ++i) {
-        const InstrumentEntry& e = log_->instruments[i];
-        if (e.Primary != i) continue;
-        const std::int32_t filter = wanted_[i] == kNotLookedAt ? filter_of_index(i) : wanted_[i];
-        if (filter == kUnwanted) continue;
+    for_each_wanted([&](const InstrumentEntry& e, std::int32_t filter) {
         sum += beyond(e.Count.load(std::memory_order_relaxed),
                       queue_->filters[filter].Expected.load(std::memory_order_relaxed));
-    }
+    });
     return sum;
 }
 

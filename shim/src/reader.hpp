@@ -33,6 +33,8 @@ private:
     std::int32_t filter_of(const Record* shared);
     std::int32_t filter_of_index(std::uint32_t index);
     std::int32_t filter_of_name(const char* instrument_id) const;
+    template <typename F>
+    void for_each_wanted(F&& body);
     void overrun(std::uint64_t head);
     void resume();
     std::uint64_t numbered() const;
