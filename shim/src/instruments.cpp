@@ -5,12 +5,6 @@
 namespace tk {
 namespace {
 
-std::uint64_t load8(const char* p) {
-    std::uint64_t v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-}
-
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     const auto product = static_cast<unsigned __int128>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
@@ -22,18 +16,6 @@ std::uint64_t hash_id(const char* id) {
     const std::uint64_t w3 = load8(id + 24) & 0x00FFFFFFFFFFFFFFull;
     return mix(load8(id) ^ 0x9E3779B97F4A7C15ull, load8(id + 8) ^ 0xBF58476D1CE4E5B9ull) ^
            mix(load8(id + 16) ^ 0x94D049BB133111EBull, w3 ^ 0xD6E8FEB86659FD93ull);
-}
-
-// The same text. True for certain; a false may be due to what stands behind the vendor's NUL.
-inline bool equal(const char* raw, std::uint32_t raw_size, const char* entry_text) {
-    const std::uint64_t last = load8(entry_text + 24);
-    if (__builtin_expect(last >> 56 != 0, 0))  // 32 bytes and more: rare
-        return std::memcmp(raw, entry_text, raw_size) == 0 &&
-               (raw_size >= kInstrumentIdSize || entry_text[raw_size] == '\0');
-    // The entry ends within four words; the 31 bytes of the older layouts are followed by another field.
-    const std::uint64_t mask = raw_size < 32 ? 0x00FFFFFFFFFFFFFFull : ~0ull;
-    return ((load8(raw) ^ load8(entry_text)) | (load8(raw + 8) ^ load8(entry_text + 8)) |
-            (load8(raw + 16) ^ load8(entry_text + 16)) | ((load8(raw + 24) & mask) ^ last)) == 0;
 }
 
 // Text up to its NUL or the array's end, the rest zeros, always terminated.
@@ -51,6 +33,8 @@ void InstrumentIndex::open(Log* log) {
     std::uint64_t size = 64;
     while (size < log->instrument_capacity * 2) size *= 2;
     buckets_.assign(size, 0);
+    follows_.assign(log->instrument_capacity, 0);
+    last_ = 0;
     bucket_mask_ = size - 1;
     count_ = log->header->InstrumentCount.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < count_; ++i) {
@@ -60,18 +44,17 @@ void InstrumentIndex::open(Log* log) {
     }
 }
 
-std::uint32_t InstrumentIndex::find(const DepthLayout& layout, const char* depth) {
-    const char* id = depth + layout.instrument_id;
-    std::uint64_t b = hash_id(id) & bucket_mask_;
-    for (; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
-        const std::uint32_t index = buckets_[b] - 1;
-        const InstrumentEntry& e = log_->instruments[index];
-        if (equal(id, layout.instrument_id_size, e.InstrumentID) &&
-            equal(depth + layout.exchange_inst_id, layout.exchange_inst_id_size, e.ExchangeInstID) &&
-            load8(depth + depth::kExchangeID) == load8(e.ExchangeID) && depth[depth::kExchangeID + 8] == e.ExchangeID[8])
-            return index;
+std::uint32_t InstrumentIndex::find_hashed(const DepthLayout& layout, const char* depth) {
+    std::uint32_t index = kNoInstrument;
+    for (std::uint64_t b = hash_id(depth + layout.instrument_id) & bucket_mask_; buckets_[b] != 0 && index == kNoInstrument;
+         b = (b + 1) & bucket_mask_)
+        if (is(buckets_[b] - 1, layout, depth)) index = buckets_[b] - 1;
+    if (index == kNoInstrument) index = find_slowly(layout, depth);
+    if (index != kNoInstrument) {
+        follows_[last_] = index;
+        last_ = index;
     }
-    return find_slowly(layout, depth);
+    return index;
 }
 
 std::uint32_t InstrumentIndex::find_id(const char* id, std::size_t length) const {

@@ -51,6 +51,29 @@ std::int32_t Writer::open(bool new_epoch) {
     return TK_OK;
 }
 
+// When Head becomes `head`, the record `head - capacity` counts as overwritten. If it is the newest
+// tick of its instrument it moves to the saved table first, so that log.latest() never goes blank.
+inline void Writer::save_before_overwritten(std::uint64_t head) {
+    if (head < log_->capacity) return;
+    const Record* old = log_->slot(head);
+    const std::uint32_t index = old->Instrument;  // our own earlier store
+    if (index >= log_->instrument_capacity || old->Kind != kTick) return;
+    const InstrumentEntry& e = log_->instruments[index];
+    if (__builtin_expect(e.LatestStamp.load(std::memory_order_relaxed) == old->Stamp, 0)) save(old, index);
+}
+
+void Writer::save(const Record* old, std::uint32_t index) {
+    InstrumentEntry& e = log_->instruments[index];
+    // Saved already by a writer that then died while it overwrote the record: that copy is the whole one.
+    if (e.SavedStamp.load(std::memory_order_relaxed) == old->Stamp) return;
+    e.SavedStamp.store(0, std::memory_order_relaxed);
+    // SYNC saved (release fence): the zero is visible before any new word. Partner: the acquire fence
+    // in read_latest().
+    std::atomic_thread_fence(std::memory_order_release);
+    copy_to_shared(&log_->saved[index], old, kRecordWords);
+    e.SavedStamp.store(old->Stamp, std::memory_order_release);  // SYNC saved (release): copy complete
+}
+
 // A writer may have died between any two stores. The last published record tells the rest.
 void Writer::recover() {
     LogHeader& h = *log_->header;
@@ -156,25 +179,6 @@ void Writer::finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t e
     std::uint64_t asleep = 0;
     for (const auto& word : h.Sleepers) asleep |= word.load(std::memory_order_relaxed);
     if (__builtin_expect(asleep != 0, 0)) wake_sleepers(want);
-}
-
-// When Head becomes `head`, the record `head - capacity` counts as overwritten. If it is the newest
-// tick of its instrument it moves to the saved table first, so that log.latest() never goes blank.
-void Writer::save_before_overwritten(std::uint64_t head) {
-    if (head < log_->capacity) return;
-    const Record* old = log_->slot(head);
-    const std::uint32_t index = old->Instrument;  // our own earlier store
-    if (index >= log_->instrument_capacity || old->Kind != kTick) return;
-    InstrumentEntry& e = log_->instruments[index];
-    if (e.LatestStamp.load(std::memory_order_relaxed) != old->Stamp) return;
-    // Saved already by a writer that then died while it overwrote the record: that copy is the whole one.
-    if (e.SavedStamp.load(std::memory_order_relaxed) == old->Stamp) return;
-    e.SavedStamp.store(0, std::memory_order_relaxed);
-    // SYNC saved (release fence): the zero is visible before any new word. Partner: the acquire fence
-    // in read_latest().
-    std::atomic_thread_fence(std::memory_order_release);
-    copy_to_shared(&log_->saved[index], old, kRecordWords);
-    e.SavedStamp.store(old->Stamp, std::memory_order_release);  // SYNC saved (release): copy complete
 }
 
 void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {

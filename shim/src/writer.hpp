@@ -47,7 +47,8 @@ private:
     std::uint64_t begin(Record** slot);
     void finish(std::uint64_t sequence, std::uint64_t ticks, std::uint64_t events,
                 const std::atomic<std::uint64_t>* want);
-    void save_before_overwritten(std::uint64_t sequence);
+    void save_before_overwritten(std::uint64_t head);
+    void save(const Record* old, std::uint32_t index);
     void wake_sleepers(const std::atomic<std::uint64_t>* want);
 
     Log* log_;
