@@ -108,7 +108,7 @@ void Reader::resume() {
         bool event, skipped;
     };
     std::vector<Seen> seen;
-    // SYNC head (acquire): partner is the exchange in Writer::finish().
+    // SYNC head (acquire): partner is the release in Writer::finish().
     const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
     const std::uint64_t end = committed ? now_.Cursor : std::max(head, now_.Cursor);
     for (std::uint64_t s = std::max(now_.BatchFirst, log_->oldest(head)); s < end; ++s) {
@@ -218,7 +218,7 @@ bool Reader::something_new() {
     // SYNC stamp (acquire): partner is the release in publish_tick() and publish_event().
     const std::uint64_t stamp = __atomic_load_n(&log_->slot(now_.Cursor)->Stamp, __ATOMIC_ACQUIRE);
     if (stamp <= now_.Cursor) return false;
-    // SYNC head (acquire): partner is the exchange in Writer::finish(). It may lag the stamp by a moment.
+    // SYNC head (acquire): partner is the release in Writer::finish(). It may lag the stamp by a moment.
     const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
     head_seen_ = std::max(head, stamp == now_.Cursor + 1 ? stamp : head);
     return now_.Cursor < head_seen_;

@@ -77,7 +77,7 @@ void Writer::save(const Record* old, std::uint32_t index) {
 // A writer may have died between any two stores. The last published record tells the rest.
 void Writer::recover() {
     LogHeader& h = *log_->header;
-    head_ = h.Head.load(std::memory_order_acquire);  // SYNC head (acquire): a dead writer's exchange
+    head_ = h.Head.load(std::memory_order_acquire);  // SYNC head (acquire): a dead writer's release
     if (load_word(&log_->slot(head_)->Stamp) == head_ + 1) ++head_;  // stamped, not yet counted
     ticks_ = events_ = 0;
     if (head_ > 0) {

@@ -230,6 +230,7 @@ public:
 struct Hooks {
     std::function<void()> futex_wait;  // before the call
     std::function<void()> futex_wake;
+    std::function<void(int, bool*)> barrier;  // before membarrier(command): it can be refused
     std::function<void()> clock;       // before the time is read
     std::function<void(clockid_t, timespec*)> clock_result;  // after it: the time may be changed
     std::function<void(const char**)> file;                  // before a file is opened: the path may be changed

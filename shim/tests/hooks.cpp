@@ -52,6 +52,14 @@ long __wrap_syscall(long number, ...) {
         fixture::call(fixture::hooks().futex_wake);
         counts.wakes.fetch_add(1, std::memory_order_relaxed);
     }
+    if (number == SYS_membarrier) {
+        bool refused = false;
+        fixture::call(fixture::hooks().barrier, static_cast<int>(a[0]), &refused);
+        if (refused) {
+            errno = EPERM;
+            return -1;
+        }
+    }
     const long rc = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (futex && operation == FUTEX_WAIT && rc != 0 && errno == ETIMEDOUT) {
         counts.timed_out.fetch_add(1, std::memory_order_relaxed);

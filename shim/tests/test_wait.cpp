@@ -65,6 +65,71 @@ TEST(a_tick_published_between_the_announcement_and_the_sleep_ends_the_sleep) {
     CHECK_EQ(timeouts.count(), 0u);
 }
 
+// The writer publishes with a plain store, so whoever lies down makes the writer's barrier, between saying so
+// and looking again.
+TEST(a_reader_makes_the_writers_barrier_between_announcing_and_the_second_look) {
+    const Hooked unhook;
+    TestLog t(16);
+    CHECK_EQ(t.log.header->SleepBarrier.load(), 1u);
+    auto q = t.queue();
+    auto& reader = q->open();
+    const Timeouts timeouts;
+    int barriers = 0;
+    hooks().barrier = [&](int command, bool*) {
+        CHECK_EQ(command, static_cast<int>(MEMBARRIER_CMD_GLOBAL_EXPEDITED));
+        CHECK_EQ(q->slot().Sleep.load() & 1, 1u);
+        CHECK_EQ(t.log.header->Sleepers[0].load() & 1, 1u);
+        // Published and not yet woken for: only the second look can see it.
+        if (barriers++ == 0) {
+            t.log.header->Sleepers[0].store(0);
+            t.tick();
+            t.log.header->Sleepers[0].store(1);
+        }
+    };
+    CHECK_EQ(take(reader, 8, -1).count(), 1u);
+    CHECK_EQ(barriers, 1);
+    CHECK_EQ(timeouts.count(), 0u);
+    CHECK_EQ(q->slot().Wakes.load(), 0u);
+}
+
+TEST(a_reader_that_may_not_make_the_barrier_looks_again_by_itself) {
+    const Hooked unhook;
+    TestLog t(16);
+    auto q = t.queue();
+    auto& reader = q->open();
+    hooks().barrier = [](int, bool* refused) { *refused = true; };
+    const Timeouts timeouts;
+    int waits = 0;
+    hooks().futex_wait = [&] {
+        if (++waits != 3) return;
+        t.log.header->Sleepers[0].store(0);  // as if the writer had not seen the announcement
+        t.tick();
+        t.log.header->Sleepers[0].store(1);
+    };
+    CHECK_EQ(take(reader, 8, -1).count(), 1u);
+    CHECK_EQ(waits, 3);
+    CHECK_EQ(timeouts.count(), 3u);
+}
+
+TEST(a_writer_without_the_barrier_call_makes_its_own_and_asks_none_of_readers) {
+    const Hooked unhook;
+    int registered = 0, asked = 0;
+    hooks().barrier = [&](int command, bool* refused) {
+        ++(command == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED ? registered : asked);
+        *refused = true;
+    };
+    TestLog t(16);
+    CHECK_EQ(registered, 1);
+    CHECK_EQ(t.log.header->SleepBarrier.load(), 0u);
+    auto q = t.queue();
+    CHECK_EQ(take(q->open(), 8, 1000000).state(), TK_TAKE_EMPTY);
+    CHECK_EQ(asked, 0);
+    t.forget_writer();
+    hooks() = Hooks{};
+    t.open();
+    CHECK_EQ(t.log.header->SleepBarrier.load(), 1u);  // the next writer may differ
+}
+
 TEST(an_end_that_comes_while_lying_down_is_seen) {
     const Hooked unhook;
     for (const bool announced : {false, true}) {
