@@ -147,10 +147,14 @@ static std::int32_t remove_stale(const char* path, const char* name) {
 std::int32_t remove_unfinished(const char* path) {
     const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     struct stat mine, there;
-    if (fd.get() < 0 || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;  // gone, or its maker is at work
-    std::uint64_t magic = 0;
+    const auto unfinished = [&fd] {
+        std::uint64_t magic = 0;
+        return pread(fd.get(), &magic, sizeof magic, 0) >= 0 && magic == 0;
+    };
+    // A complete one is not even locked: who binds a queue just now would find it taken.
+    if (fd.get() < 0 || !unfinished() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;
     if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev ||
-        pread(fd.get(), &magic, sizeof magic, 0) < 0 || magic != 0)
+        !unfinished())
         return TK_OK;
     if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the unfinished '%s'", path);
     return TK_OK;

@@ -134,6 +134,25 @@ TEST(two_engines_that_bind_one_queue_at_once_have_one_winner) {
     }
 }
 
+// Every program sweeps when it starts; an engine that binds its queues meanwhile must not be told that
+// somebody else does.
+TEST(sweeping_never_stands_in_the_way_of_a_binding) {
+    TestLog t(16);
+    auto swept = t.make_queue();
+    std::atomic<bool> stop{false};
+    std::thread sweeper([&] {
+        while (!stop) tk::remove_unfinished(swept->queue.path.c_str());
+    });
+    int refused = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const tk::Descriptor fd(open(swept->queue.path.c_str(), O_RDWR));
+        refused += flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
+    }
+    stop = true;
+    sweeper.join();
+    CHECK_EQ(refused, 0);
+}
+
 TEST(a_segment_whose_maker_died_is_removed_and_no_other) {
     check::Directory directory;
     const std::string path = directory.file("half");
