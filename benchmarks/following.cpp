@@ -65,10 +65,12 @@ struct Follower {
         take.block = block.data() + (64 - reinterpret_cast<std::uintptr_t>(block.data()) % 64);
         take.max = kBatch;
         take.handed = 1;
+        take.reader = reader;
         take.timeout_ns = 1000000;
         take.wait_mode = TK_WAIT_SPIN;
         while (!stop) {
-            must(tk_reader_take(reader, &take), "tk_reader_take");
+            take.used = 0;
+            must(tk_reader_take(&take), "tk_reader_take");
             received += take.count;
         }
     }

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 from ._errors import ShimError, TickEngineError, from_status
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED = range(6)
+LOOK = -100  # tk_reader_spin: the state says why there is nothing
 WAIT_MODES = {"adaptive": 0, "spin": 1, "block": 2}
 START_NOW, START_OLDEST = -1, -2
 SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE_QUOTE, UNSUBSCRIBE_QUOTE = 8, 9, 10, 11
@@ -91,15 +92,17 @@ class QueueInfo(ct.Structure):
 
 class Take(ct.Structure):
     _fields_ = [
+        ("reader", ct.c_void_p),
         ("out", ct.c_void_p),
         ("block", ct.c_void_p),
         ("max", ct.c_uint32),
-        ("handed", ct.c_uint32),
+        ("used", ct.c_uint32),
         ("timeout_ns", ct.c_int64),
+        ("deadline_ns", ct.c_int64),
         ("wait_mode", ct.c_int32),
+        ("handed", ct.c_uint32),
         ("count", ct.c_uint32),
         ("state", ct.c_int32),
-        ("copy", ct.c_uint32),
         *[(n, ct.c_uint64) for n in ("received", "lost", "lost_events", "skipped", "cursor")],
     ]
 
@@ -170,8 +173,9 @@ _PP = ct.POINTER(ct.c_void_p)
 _I32, _U32, _I64, _U64 = ct.c_int32, ct.c_uint32, ct.c_int64, ct.c_uint64
 _ids = ct.POINTER(ct.c_char_p)
 
-# name, restype, argtypes; "status": int32_t that is negative on failure
-_TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
+# name, restype, argtypes. "status": int32_t that is negative on failure. None: the caller passes a prepared
+# `ct.byref` of a `Take`, which ctypes then neither checks nor converts: that would cost as much as the call.
+_TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_abi_version", _I32, ()),
     ("tk_last_error", _S, ()),
     ("tk_layout", _S, ()),
@@ -212,8 +216,10 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
     ("tk_queue_wait_bound", _U32, (_P, _U32, _I64)),
     ("tk_reader_open", "status", (_P, _P, _PP)),
     ("tk_reader_close", None, (_P,)),
-    ("tk_reader_take", _I32, (_P, _P)),
-    ("tk_reader_handed", ct.POINTER(_U64), (_P, _U32)),
+    ("tk_reader_take", _I32, None),
+    ("tk_reader_poll", _I32, None),
+    ("tk_reader_spin", _I32, None),
+    ("tk_reader_handed", _P, (_P,)),
     ("tk_reader_waiting", _U64, (_P,)),
     ("tk_reader_counters", "status", (_P, ct.POINTER(Take))),
     ("tk_vendor_probe", "status", (_S, _S, ct.POINTER(VendorInfo))),
@@ -246,6 +252,8 @@ _NEVER_BLOCKS = frozenset(
         "tk_now",
         "tk_process_identity",
         "tk_reader_handed",
+        "tk_reader_poll",
+        "tk_reader_spin",
         "tk_reader_waiting",
     }
 )
@@ -287,7 +295,8 @@ class _Lib:
         for name, restype, argtypes in _TABLE:
             # A name may be bound twice: each Function object has its own argtypes.
             function = (holding if name in _NEVER_BLOCKS else releasing)[name]
-            function.argtypes = argtypes
+            if argtypes is not None:
+                function.argtypes = argtypes
             if restype == "status":
                 function.restype = ct.c_int32
                 function.errcheck = cast("Any", checked(name))
@@ -296,7 +305,7 @@ class _Lib:
             setattr(self, name.removeprefix("tk_"), function)
 
     def error(self, name: str, status: int) -> TickEngineError:
-        """For calls so frequent that their status is looked at in place: tk_reader_take."""
+        """For calls so frequent that their status is looked at in place: tk_reader_take and its kind."""
         return from_status(name, status, (self._last_error() or b"").decode("utf-8", "replace"))
 
     def __getattr__(self, name: str) -> Any:  # for type checkers: the table decides

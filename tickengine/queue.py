@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from queue import Empty
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _segments
 from ._checks import MAX_ID, check_instruments, check_skip
-from ._errors import BusyError, Closed, ConfigError, NotFoundError, ShimError
-from ._shim import (
-    START_NOW,
-    START_OLDEST,
-    TAKE_ENDED,
-    TAKE_ORPHANED,
-    TAKE_RETIRED,
-    WAIT_MODES,
-    QueueInfo,
-    Take,
-    id_array,
-    lib,
-    new_handle,
-)
+from ._errors import Closed, ConfigError, NotFoundError, ShimError
+from ._shim import START_NOW, START_OLDEST, WAIT_MODES, QueueInfo, Take, id_array, lib, new_handle
+from ._taking import Rebound, Taking
 from .log import TickLog
-from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, TickFlag
-
-_BATCH = 256
-_WAIT_SLICE_NS = 500_000_000  # between looks at signals while a queue has no engine yet
+from .tick import KIND_TICK, TickFlag
 
 
-class _Rebound(Exception):
-    """The queue's engine has ended and another one has taken the queue: read on there."""
-
-
-class TickQueue:
+class TickQueue(Taking):
     """Ticks for one worker.
 
     Made before or after the engine, handed to any process (as a `Process` argument, by fork, or by
@@ -162,10 +140,7 @@ class TickQueue:
         self._reader: ct.c_void_p | None = None
         self._close_reader: weakref.finalize[..., Any] | None = None
         self._bound_version = 0
-        self._ticks: list[Any] = []
-        self._next = 0
-        self._count = 0
-        self._scratch = memoryview(b"")
+        self._forget_taken()
 
     # ---- binding -------------------------------------------------------------------------------
 
@@ -241,19 +216,7 @@ class TickQueue:
         self._bound_version = info.bind_version
         self._log, self._reader = log, reader
         self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
-        self._handed_words = [_word(lib().reader_handed(reader, copy)) for copy in (0, 1)]
-        self._handed = self._handed_words[0]
-        self._ticks = [_new_tick(log) for _ in range(_BATCH)]
-        self._pointers = (ct.c_void_p * _BATCH)(*map(ct.addressof, self._ticks))
-        self._take_records = lib().reader_take
-        scratch = bytearray(_BATCH * RECORD_SIZE)
-        self._scratch = memoryview(scratch)
-        address = ct.addressof(ct.c_char.from_buffer(scratch))
-        # What a take is told hardly changes from one to the next: one prepared for get(), whose records go to
-        # objects of their own and are handed out later, one for get_many().
-        self._one_by_one = Take(out=ct.addressof(self._pointers), max=_BATCH, wait_mode=self._wait_mode)
-        self._in_a_row = Take(block=address, handed=1, wait_mode=self._wait_mode)
-        self._next = self._count = 0
+        self._begin_taking(log, reader)
 
     @staticmethod
     def _left(deadline: float | None, block: bool) -> int:
@@ -264,40 +227,12 @@ class TickQueue:
             return -1
         return max(0, int((deadline - time.monotonic()) * 1e9))
 
-    # ---- taking --------------------------------------------------------------------------------
-
-    def _ready(self, deadline: float | None, block: bool) -> None:
-        """Have a reader, or raise."""
-        if self._closed:
-            raise Closed(f"queue {self.name!r} is closed")
-        if self._reader is None:
-            self._open(deadline, block)
-
-    def _fetch(self, take: Take, wait: bool, deadline: float | None) -> int:
-        """One batch through the shim. Raises `Empty` when the time is over, `Closed` at the end."""
-        while True:
-            take.timeout_ns = 0 if not wait else -1 if deadline is None else self._left(deadline, wait)
-            count: int = self._take_records(self._reader, ct.byref(take))
-            if count > 0:
-                return count
-            if count < 0:
-                raise lib().error("tk_reader_take", count)
-            state = take.state
-            if state == TAKE_RETIRED:
-                self._drop_reader()  # frees the place
-                raise Closed(f"queue {self.name!r} has been closed by the process that made it")
-            if state in (TAKE_ENDED, TAKE_ORPHANED):
-                self._at_end(orphaned=state == TAKE_ORPHANED)
-            elif take.timeout_ns == 0:
-                raise Empty
-            # else a signal was handled or a slice is over: go on
-
     def _at_end(self, orphaned: bool) -> None:
         """The log has ended. A new engine may have taken the queue meanwhile."""
         info = self._info()
         if info.bind_version != self._bound_version and not info.closed:
             self._drop_reader()
-            raise _Rebound
+            raise Rebound
         if orphaned:
             raise Closed(f"the engine that fed queue {self.name!r} died with its parent; all it wrote has been read")
         raise Closed(f"the engine that fed queue {self.name!r} has stopped and everything has been read")
@@ -306,114 +241,6 @@ class TickQueue:
         if self._close_reader is not None:
             self._close_reader()
         self._forget_reader()
-
-    def _refill(self, block: bool, deadline: float | None) -> None:
-        try:
-            self._refill_once(block, deadline)
-        except _Rebound:
-            self._refill(block, deadline)
-
-    def _refill_once(self, block: bool, deadline: float | None) -> None:
-        self._ready(deadline, block)
-        ticks, pointers = self._ticks, self._pointers
-        # A tick that somebody still holds keeps its memory; its place in the batch gets a new one.
-        # References seen here: the list's, the loop variable's and getrefcount's argument.
-        for i in range(self._count):
-            tick = ticks[i]
-            if sys.getrefcount(tick) > 3 or type(tick) is not Tick:
-                ticks[i] = fresh = _new_tick(self._log)
-                pointers[i] = ct.addressof(fresh)
-            elif tick._exchange_inst_id is not None:
-                tick._exchange_inst_id = None
-        self._next = self._count = 0
-        take = self._one_by_one
-        count = self._fetch(take, block, deadline)
-        self._handed = self._handed_words[take.copy]
-        if self.events:
-            ticks = self._ticks
-            for i in range(count):
-                if ticks[i].Kind != KIND_TICK:
-                    ticks[i] = Event.from_buffer_copy(ticks[i])
-        self._count = count
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Tick:
-        """The next tick (or `Event`, if the queue was made with ``events=True``).
-
-        Args:
-            block: False to return at once.
-            timeout: seconds to wait at most; None for ever.
-
-        Raises:
-            queue.Empty: nothing came in time.
-            Closed: the engine has ended and everything has been read.
-            BusyError: another process or thread is reading this queue.
-        """
-        i = self._next
-        if i >= self._count:
-            self._refill(block, None if timeout is None else time.monotonic() + timeout)
-            i = 0
-        self._next = i + 1
-        self._handed[0] = i + 1
-        return self._ticks[i]  # type: ignore[no-any-return]
-
-    def get_nowait(self) -> Tick:
-        """`get` without waiting."""
-        return self.get(False)
-
-    def get_many(
-        self, max_ticks: int | None = None, block: bool = True, timeout: float | None = None
-    ) -> npt.NDArray[np.void]:
-        """What is there, at least one tick, in order: a structured array of `TICK_DTYPE`, a copy of your own.
-
-        Waits as `get` does when nothing is there. ``max_ticks`` None: at most 4,096 at a time. With
-        ``events=True`` events are among the records (``Kind == 1``).
-
-        Raises: as `get`.
-        """
-        limit = 4096 if max_ticks is None else max_ticks
-        if limit < 1:
-            raise ConfigError(f"max_ticks must be at least 1, not {max_ticks}")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        if self._next < self._count:  # left over from get()
-            stop = min(self._count, self._next + limit)
-            raw = bytearray().join(self._ticks[self._next : stop])
-            self._next = stop
-            self._handed[0] = stop
-            return np.frombuffer(raw, TICK_DTYPE)
-        # A reader that keeps up takes few at a time: into a buffer that is there, copied out as small as
-        # it is. Only who has fallen behind pays for a large array.
-        first = min(limit, _BATCH)
-        try:
-            self._ready(deadline, block)
-            take = self._in_a_row
-            take.max = first
-            count = self._fetch(take, block, deadline)
-        except _Rebound:
-            return self.get_many(max_ticks, block, None if deadline is None else deadline - time.monotonic())
-        if count < first or first == limit:
-            return _array(self._scratch[: count * RECORD_SIZE])
-        records = np.empty(limit * RECORD_SIZE, np.uint8)
-        records[: count * RECORD_SIZE] = self._scratch
-        try:
-            rest = Take(block=records.ctypes.data + count * RECORD_SIZE, max=limit - count, handed=1)
-            count += self._fetch(rest, False, None)
-        except (Empty, Closed, BusyError, _Rebound):
-            pass  # what has been taken is handed out first; the next call meets it again
-        if count * 4 < limit:  # a small answer should not keep a large buffer alive
-            return _array(records.data[: count * RECORD_SIZE])
-        return records[: count * RECORD_SIZE].view(TICK_DTYPE)
-
-    def __iter__(self) -> Iterator[Tick]:
-        """Ticks until the engine has stopped and the queue is drained."""
-        while True:
-            try:
-                while (i := self._next) < self._count:
-                    self._next = i + 1
-                    self._handed[0] = i + 1
-                    yield self._ticks[i]
-                self._refill(True, None)
-            except Closed:
-                return
 
     # ---- looking -------------------------------------------------------------------------------
 
@@ -524,22 +351,6 @@ class TickQueue:
         return f"TickQueue({self.name!r}, {state})"
 
 
-def _array(raw: memoryview) -> npt.NDArray[np.void]:
-    """A copy as ticks. (Copying a structured array goes field by field: 30 times slower.)"""
-    return np.frombuffer(bytearray(raw), TICK_DTYPE)
-
-
-def _new_tick(log: TickLog | None) -> Tick:
-    tick = Tick()
-    tick._names = log
-    return tick
-
-
-def _word(pointer: Any) -> memoryview:
-    """A shared 64-bit word as something that can be stored to cheaply."""
-    return memoryview(ct.cast(pointer, ct.POINTER(ct.c_uint64 * 1)).contents).cast("B").cast("Q")
-
-
 def _close_reader(reader: ct.c_void_p, log: TickLog, pid: int) -> None:
     if os.getpid() == pid:  # a forked child shares the object, not the place
         lib().reader_close(reader)
@@ -572,5 +383,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-assert TICK_DTYPE.itemsize == RECORD_SIZE

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 2
+#define TK_ABI_VERSION 3
 
 enum {
     TK_OK = 0,
@@ -225,15 +225,17 @@ typedef struct tk_reader tk_reader;
 
 /* What a take needs and gives, in one block so that a call from Python converts one argument. */
 typedef struct tk_take {
-    void **out;          /* in: array of record buffers (scattered), or */
+    tk_reader *reader;   /* in */
+    void **out;          /* in: array of `max` record buffers (scattered), or */
     void *block;         /* in: one buffer for `max` records in a row */
     uint32_t max;        /* in */
+    uint32_t used;       /* in: so many of them hold records already; out: with what was taken */
+    int64_t timeout_ns;  /* in, for tk_reader_take(): 0 do not wait, < 0 wait for ever */
+    int64_t deadline_ns; /* in, for tk_reader_spin(): CLOCK_MONOTONIC */
+    int32_t wait_mode;   /* in, for tk_reader_take(): TK_WAIT_* */
     uint32_t handed;     /* in: 1 = what is taken counts as given to the program at once */
-    int64_t timeout_ns;  /* in: 0 do not wait, < 0 wait for ever */
-    int32_t wait_mode;   /* in: TK_WAIT_* */
     uint32_t count;      /* out: records taken */
     int32_t state;       /* out: TK_TAKE_* */
-    uint32_t copy;       /* out: which of the words of tk_reader_handed() belongs to this batch */
     uint64_t received, lost, lost_events, skipped, cursor; /* out: the queue's counters */
 } tk_take;
 
@@ -250,11 +252,19 @@ enum {
  * stopped; a live one's is TK_E_BUSY with the pid. */
 TK_API int32_t tk_reader_open(tk_queue *queue, tk_log *log, tk_reader **out);
 TK_API void tk_reader_close(tk_reader *reader);
-/* Take what is there, at most max; wait as asked. Blocks without any lock. Returns how many records were
- * taken; with 0 the state says why none were. */
-TK_API int32_t tk_reader_take(tk_reader *reader, tk_take *take);
-/* Where the number of handed records of the present batch is kept: a word the program may store to. */
-TK_API uint64_t *tk_reader_handed(tk_reader *reader, uint32_t copy);
+/* Take what is there, as far as there is room; wait as asked. Blocks without any lock. Returns how many
+ * records were taken; with 0 the state says why none were. */
+TK_API int32_t tk_reader_take(tk_take *take);
+/* The same without waiting: for a caller that holds a lock of its own, such as Python's. */
+TK_API int32_t tk_reader_poll(tk_take *take);
+/* The same, looking again and again for less than a microsecond; to be called in a loop. Returns 0 to be
+ * called again, TK_LOOK when the state says something else: EMPTY when deadline_ns is over, AGAIN now and
+ * then, ENDED, ORPHANED, RETIRED. */
+TK_API int32_t tk_reader_spin(tk_take *take);
+enum { TK_LOOK = -100 };
+/* Where the number of records that the program has been given is kept, since the queue was bound: a word
+ * that the program stores to when it gives out what it has taken; before the next take, all of it. */
+TK_API uint64_t *tk_reader_handed(tk_reader *reader);
 /* Ticks waiting: what has been written for this queue and neither received nor lost nor skipped yet.
  * Those that will be skipped are among them: their flags have not been looked at. */
 TK_API uint64_t tk_reader_waiting(tk_reader *reader);

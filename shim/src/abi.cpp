@@ -325,11 +325,10 @@ void tk_reader_close(tk_reader* reader) {
     delete reader;
 }
 
-int32_t tk_reader_take(tk_reader* reader, tk_take* take) {
-    const int32_t rc = reader->reader.take(take);
-    return rc != TK_OK ? rc : static_cast<int32_t>(take->count);
-}
-uint64_t* tk_reader_handed(tk_reader* reader, uint32_t copy) { return reader->reader.handed(copy); }
+int32_t tk_reader_take(tk_take* take) { return take->reader->reader.take(take); }
+int32_t tk_reader_poll(tk_take* take) { return take->reader->reader.poll(take); }
+int32_t tk_reader_spin(tk_take* take) { return take->reader->reader.spin(take); }
+uint64_t* tk_reader_handed(tk_reader* reader) { return reader->reader.handed(); }
 uint64_t tk_reader_waiting(tk_reader* reader) { return reader->reader.waiting(); }
 int32_t tk_reader_counters(tk_reader* reader, tk_take* out) {
     reader->reader.counters(out);

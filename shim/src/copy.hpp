@@ -32,6 +32,28 @@ inline void copy_to_shared(void* to, const void* from, std::size_t words) {
     for (std::size_t i = 0; i < words; ++i) __atomic_store_n(t + i, f[i], __ATOMIC_RELAXED);
 }
 
+// A record into private memory, two words at once: see store_pair().
+inline void copy_record(void* to, const void* shared) {
+#if defined(__SANITIZE_THREAD__)
+    copy_from_shared(to, shared, kRecordWords);
+#else
+    static_assert(kRecordSize % 64 == 0, "whole lines");
+    auto* t = static_cast<char*>(to);
+    auto* f = static_cast<const char*>(shared);
+    for (std::size_t line = 0; line < kRecordSize; line += 64) {
+        __m128i a, b, c, d;
+        asm volatile("movdqa %1, %0" : "=x"(a) : "m"(*reinterpret_cast<const __m128i*>(f + line)));
+        asm volatile("movdqa %1, %0" : "=x"(b) : "m"(*reinterpret_cast<const __m128i*>(f + line + 16)));
+        asm volatile("movdqa %1, %0" : "=x"(c) : "m"(*reinterpret_cast<const __m128i*>(f + line + 32)));
+        asm volatile("movdqa %1, %0" : "=x"(d) : "m"(*reinterpret_cast<const __m128i*>(f + line + 48)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(t + line), a);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(t + line + 16), b);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(t + line + 32), c);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(t + line + 48), d);
+    }
+#endif
+}
+
 // Two words at once, 16 bytes aligned. The processor stores each half whole, which is all that readers
 // of words ask; the language has no such access, hence the instruction itself. A record is 56 words, and
 // the writer can store one a cycle.

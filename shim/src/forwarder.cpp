@@ -45,7 +45,7 @@ void Forwarder::run() {
         take.max = kBatch;
         take.timeout_ns = kPatience;
         take.wait_mode = TK_WAIT_BLOCK;
-        if (reader_.take(&take) != TK_OK) break;
+        if (reader_.take(&take) < 0) break;
         lost_.store(take.lost, std::memory_order_relaxed);
         ended = take.state >= TK_TAKE_ENDED;
         for (std::uint32_t i = 0; i < take.count; ++i) {
@@ -69,7 +69,8 @@ void Forwarder::run() {
 
 // queue_put takes all or nothing: as many as fit, halving; when not even one fits, wait for the consumer.
 void Forwarder::deliver(const void** messages, const std::uint64_t* sizes, std::uint32_t count) {
-    std::uint64_t* handed = reader_.handed(reader_.copy());
+    std::uint64_t* handed = reader_.handed();
+    const std::uint64_t before = __atomic_load_n(handed, __ATOMIC_RELAXED);
     std::uint32_t done = 0, batch = count;
     while (done < count && !stop_.load(std::memory_order_relaxed)) {
         batch = std::min(batch, count - done);
@@ -79,7 +80,7 @@ void Forwarder::deliver(const void** messages, const std::uint64_t* sizes, std::
             done += batch;
             forwarded_.fetch_add(batch, std::memory_order_relaxed);
             // What the queue has is handed over, should this process die now.
-            __atomic_store_n(handed, done, __ATOMIC_RELAXED);
+            __atomic_store_n(handed, before + done, __ATOMIC_RELAXED);
             batch = count;
         } else if (last_try) {
             full_.fetch_add(1, std::memory_order_relaxed);

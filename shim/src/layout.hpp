@@ -1,4 +1,4 @@
-// The shared-memory map of a tick log and of a queue, version 2.
+// The shared-memory map of a tick log and of a queue, version 3.
 // docs/layout.md is the description for people and for other languages; every number stated there
 // is checked here. Only fixed-width types, no pointers: two processes map it at different addresses.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace tk {
 
-constexpr std::uint32_t kLayoutVersion = 2;
+constexpr std::uint32_t kLayoutVersion = 3;
 constexpr char kLogMagic[8] = {'T', 'K', 'L', 'O', 'G', '\r', '\n', '\0'};
 constexpr char kQueueMagic[8] = {'T', 'K', 'Q', 'U', 'E', 'U', 'E', '\0'};
 
@@ -171,10 +171,16 @@ struct Progress {
     std::uint64_t LostEvents;  // events overwritten (queues with events only)
     std::uint64_t BatchFirst;  // cursor before the last batch
     std::uint64_t BatchCount;  // records in the last batch
-    std::uint64_t Handed;      // records of the last batch that the program has been given
     std::uint64_t Events;      // events taken
+    std::uint64_t Reserved0;
 };
 static_assert(sizeof(Progress) == 64, "one line");
+
+// Records of the last batch that the program has not been given.
+constexpr std::uint64_t in_hand(const Progress& p, std::uint64_t handed) {
+    const std::uint64_t taken = p.Received + p.Events, rest = taken > handed ? taken - handed : 0;
+    return rest < p.BatchCount ? rest : p.BatchCount;
+}
 
 struct alignas(64) ReaderSlot {
     std::atomic<std::uint64_t> Place;          // place_word(): who has it, in one word to be claimed at once
@@ -194,6 +200,9 @@ struct alignas(64) ReaderSlot {
     alignas(64) std::atomic<std::uint32_t> Which;
     std::uint32_t Reserved1;
     std::atomic<std::uint64_t> Skipped[2];  // belongs to Copies: ticks passed over for their flags
+    // Ticks and events that the program has been given: the program itself counts. What is between it and
+    // Received + Events is in its hands, at most the last batch.
+    std::atomic<std::uint64_t> Handed;
     // line of its own: the writer touches it when this reader sleeps
     alignas(64) std::atomic<std::uint32_t> Sleep;  // odd: asleep or about to be
     std::uint32_t Reserved2;

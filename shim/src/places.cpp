@@ -226,6 +226,7 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     slot->WantsEvents.store(q.WantsEvents);
     slot->Skip.store(q.Skip);
     for (auto& skipped : slot->Skipped) skipped.store(0);
+    slot->Handed.store(0);
     std::memcpy(slot->Name, q.Name, sizeof slot->Name);
     slot->Copies[0] = Progress{};
     slot->Copies[0].Cursor = slot->Copies[0].BatchFirst = cursor;
@@ -298,7 +299,7 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
             const std::uint64_t reader = s.ReaderProcess.load(), queue = s.QueueProcess.load();
             r = tk_reader_info{};
             r.cursor = p.Cursor;
-            r.received = p.Received - std::min(p.Received, p.BatchCount - std::min(p.BatchCount, p.Handed));
+            r.received = p.Received - std::min(p.Received, in_hand(p, s.Handed.load(std::memory_order_relaxed)));
             r.lost = p.Lost;
             r.lost_events = p.LostEvents;
             r.events = p.Events;

@@ -15,10 +15,23 @@ namespace {
 constexpr std::int64_t kSleepSlice = 500000000;
 constexpr std::int64_t kSpinSlice = 5000000;
 constexpr std::int64_t kUnsureSleep = 1000000;
+// spin() looks so often in one call, and asks its caller to look round after so many calls, about 1 ms.
+// Whether anybody is left who could write takes a look into /proc: after about 50 ms.
+constexpr int kSpinLooks = 16;
+constexpr std::uint32_t kLookRound = 1u << 11, kLookForOwner = 1u << 17;
 // Adaptive: long enough to catch the rest of a burst, short enough to cost nothing measurable.
 constexpr std::int64_t kAdaptiveSpin = 10000;
 
-class Busy {
+// Where the i-th record of this take goes.
+Record* target(const tk_take& t, std::uint32_t i) {
+    i += t.used;
+    return t.out != nullptr ? static_cast<Record*>(t.out[i]) : static_cast<Record*>(t.block) + i;
+}
+
+}  // namespace
+
+// Two threads of one program at one queue: the second is told so.
+class Reader::Busy {
 public:
     explicit Busy(std::atomic<bool>* flag) : flag_(flag), mine_(!flag->exchange(true)) {}
     Busy(const Busy&) = delete;
@@ -32,12 +45,6 @@ private:
     std::atomic<bool>* flag_;
     bool mine_;
 };
-
-Record* target(const tk_take& t, std::uint32_t i) {
-    return t.out != nullptr ? static_cast<Record*>(t.out[i]) : static_cast<Record*>(t.block) + i;
-}
-
-}  // namespace
 
 std::int32_t Reader::open() {
     const QueueHeader& q = *queue_->header;
@@ -74,6 +81,8 @@ std::int32_t Reader::open() {
     events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
     wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
     resume();
+    // The same number, unless the predecessor died between giving out and the end of a take.
+    slot_->Handed.store(now_.Received + now_.Events);
     batch_first_ = now_.Cursor;
     return TK_OK;
 }
@@ -98,7 +107,7 @@ bool Reader::retired() const { return slot_->Place.load() != place_; }
 // many those are follows from the sums that hold outside a take (see ReaderSlot). Nothing is committed
 // here: a successor killed now leaves a state that the next one treats in the same way.
 void Reader::resume() {
-    const std::uint64_t in_hand = now_.BatchCount - std::min(now_.BatchCount, now_.Handed);
+    const std::uint64_t in_hand = tk::in_hand(now_, slot_->Handed.load());
     const bool committed = numbered() == now_.Received + now_.Lost + skipped_ &&
                            slot_->ExpectedEvent.load() - slot_->FirstEvent.load() == now_.Events + now_.LostEvents;
     if (in_hand == 0 && committed) return;
@@ -218,39 +227,68 @@ bool Reader::something_new() {
     // SYNC stamp (acquire): partner is the release in publish_tick() and publish_event().
     const std::uint64_t stamp = __atomic_load_n(&log_->slot(now_.Cursor)->Stamp, __ATOMIC_ACQUIRE);
     if (stamp <= now_.Cursor) return false;
-    // SYNC head (acquire): partner is the release in Writer::finish(). It may lag the stamp by a moment.
-    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
-    head_seen_ = std::max(head, stamp == now_.Cursor + 1 ? stamp : head);
+    if (stamp == now_.Cursor + 1) {  // Head is read once, behind the copy: it is another line from the writer
+        head_seen_ = stamp;
+        return true;
+    }
+    // SYNC head (acquire): partner is the release in Writer::finish().
+    head_seen_ = log_->header->Head.load(std::memory_order_acquire);
     return now_.Cursor < head_seen_;
 }
 
 std::uint32_t Reader::collect(tk_take* t) {
+    const std::uint32_t room = t->max - t->used;
+    const bool all = !queue_->filtered && skip_ == 0;
     std::uint32_t count = 0;
     std::int32_t filters[kChunk];
-    while (count < t->max && something_new()) {
+    // What came in meanwhile is left to the next take: to look for it would cost a line from the writer.
+    while (count < room && (count == 0 || now_.Cursor < head_seen_) && something_new()) {
         const std::uint64_t first = now_.Cursor;
         const std::uint64_t end = std::min(head_seen_, first + kChunk);
         std::uint64_t s = first;
         std::uint32_t copied = 0;
-        for (; s < end && count + copied < t->max; ++s) {
+        for (; s < end && count + copied < room; ++s) {
             const Record* r = log_->slot(s);
-            const std::int32_t filter = filter_of(r);
-            if (filter == kUnwanted) continue;
-            copy_from_shared(target(*t, count + copied), r, kRecordWords);
-            filters[copied++] = filter;
+            if (!all) {
+                const std::int32_t filter = filter_of(r);
+                if (filter == kUnwanted) continue;
+                filters[copied] = filter;
+            }
+            copy_record(target(*t, count + copied++), r);
         }
         // SYNC overwrite (acquire fence): every word was copied before this look at Head. Partner: the
         // release fence in Writer::begin().
         std::atomic_thread_fence(std::memory_order_acquire);
-        const std::uint64_t head = log_->header->Head.load(std::memory_order_relaxed);
+        // SYNC head (acquire): for the records up to it. Partner: the release in Writer::finish().
+        const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
         if (head >= first + log_->capacity) {
             overrun(head);
             continue;
         }
         now_.Cursor = s;
+        head_seen_ = std::max(head_seen_, head);
+        if (all && all_in_order(*t, count, copied)) {
+            count += copied;
+            continue;
+        }
+        if (all)
+            for (std::uint32_t i = 0; i < copied; ++i) filters[i] = target(*t, count + i)->Kind == kTick || events_ ? 0 : kUnwanted;
         count += account(t, count, copied, filters);
     }
     return count;
+}
+
+// The usual case of a queue without a filter, and the only one that is fast: copies that are all ticks and
+// follow each other and the last one. Their first and last numbers say so.
+bool Reader::all_in_order(const tk_take& t, std::uint32_t from, std::uint32_t copied) {
+    const Record *first = target(t, from), *last = target(t, from + copied - 1);
+    std::atomic<std::uint64_t>& place = queue_->filters[0].Expected;
+    const std::uint64_t next = place.load(std::memory_order_relaxed);
+    if (first->Kind != kTick || last->Kind != kTick || first->TickNumber != next || last->TickNumber != next + copied - 1)
+        return false;
+    place.store(next + copied, std::memory_order_relaxed);
+    now_.Received += copied;
+    return true;
 }
 
 // The writer has passed this reader. Stand a little behind the oldest record, so that it is not
@@ -266,7 +304,7 @@ std::uint32_t Reader::account(tk_take* t, std::uint32_t from, std::uint32_t copi
     std::uint32_t kept = 0;
     for (std::uint32_t i = 0; i < copied; ++i) {
         const Record* r = target(*t, from + i);
-        if (!keep(*r, filters[i])) continue;
+        if (filters[i] == kUnwanted || !keep(*r, filters[i])) continue;
         if (kept != i) std::memcpy(target(*t, from + kept), r, kRecordSize);
         ++kept;
     }
@@ -334,7 +372,6 @@ void Reader::reconcile() {
 void Reader::commit(std::uint32_t count, bool handed) {
     now_.BatchFirst = batch_first_;
     now_.BatchCount = count;
-    now_.Handed = handed ? count : 0;
     batch_first_ = now_.Cursor;
     copy_to_shared(&slot_->Copies[1 - which_], &now_, sizeof now_ / 8);
     slot_->Skipped[1 - which_].store(skipped_, std::memory_order_relaxed);
@@ -342,6 +379,8 @@ void Reader::commit(std::uint32_t count, bool handed) {
     // SYNC progress (release): the copy is whole before it becomes the valid one. Partner: the acquire
     // in open() and in list_readers().
     slot_->Which.store(which_, std::memory_order_release);
+    // Killed before this, the program was not given what a successor will now be given.
+    if (handed) slot_->Handed.store(now_.Received + now_.Events, std::memory_order_relaxed);
 }
 
 // ---- waiting -----------------------------------------------------------------------------------
@@ -350,48 +389,89 @@ bool Reader::ended() {
     return log_->header->Closed.load(std::memory_order_acquire) != 0 && !something_new();  // SYNC closed (acquire)
 }
 
-std::int32_t Reader::take(tk_take* t) {
-    const Busy busy(&busy_);
+// TK_OK, or why nothing can be taken.
+std::int32_t Reader::usable(const Busy& busy, const tk_take& t) const {
     if (!busy) return fail(TK_E_BUSY, "queue '%s' is used by two threads at once; make one queue for each", queue_->header->Name);
     if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
-    if (t->max == 0) return fail(TK_E_ARG, "take asks for no record");
+    if (t.used >= t.max) return fail(TK_E_ARG, "take has no room");
+    return TK_OK;
+}
+
+// One look: takes what is there and commits it, else says why there is nothing.
+std::uint32_t Reader::look(tk_take* t) {
     t->count = 0;
+    if (retired()) {
+        t->state = TK_TAKE_RETIRED;
+        return 0;
+    }
+    const std::uint64_t before = now_.Cursor;
+    const std::uint32_t count = collect(t);
+    if (count != 0) {
+        commit(count, t->handed != 0);
+        t->used += count;
+        t->count = count;
+        t->state = TK_TAKE_OK;
+        return count;
+    }
+    if (ended()) {
+        reconcile();
+        commit(0, false);
+        t->state = TK_TAKE_ENDED;
+        return 0;
+    }
+    if (now_.Cursor != before) commit(0, false);  // passed what it does not want
+    t->state = TK_TAKE_EMPTY;
+    return 0;
+}
+
+std::int32_t Reader::poll(tk_take* t) {
+    const Busy busy(&busy_);
+    if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
+    look(t);
+    report(now_, skipped_, t);
+    return static_cast<std::int32_t>(t->count);
+}
+
+std::int32_t Reader::take(tk_take* t) {
+    const Busy busy(&busy_);
+    if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
     // Half of what fits is 146 years: the sum cannot overflow.
     const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
     for (;;) {
-        if (retired()) {
-            t->state = TK_TAKE_RETIRED;
-            break;
-        }
-        const std::uint64_t before = now_.Cursor;
-        const std::uint32_t count = collect(t);
-        if (count != 0) {
-            commit(count, t->handed != 0);
-            t->count = count;
-            t->state = TK_TAKE_OK;
-            break;
-        }
-        if (ended()) {
-            reconcile();
-            commit(0, true);
-            t->state = TK_TAKE_ENDED;
-            break;
-        }
-        if (now_.Cursor != before) commit(0, true);  // passed what it does not want
-        if (t->timeout_ns == 0) {
-            t->state = TK_TAKE_EMPTY;
-            break;
-        }
+        look(t);
+        if (t->state != TK_TAKE_EMPTY || t->timeout_ns == 0) break;
         t->state = wait(*t, deadline);
-        if (t->state != TK_TAKE_OK) {
-            if (t->state == TK_TAKE_ORPHANED && something_new()) continue;
-            break;
-        }
+        if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;
+        break;
     }
     report(now_, skipped_, t);
-    t->copy = which_;
-    return TK_OK;
+    return static_cast<std::int32_t>(t->count);
 }
+
+std::int32_t Reader::spin(tk_take* t) {
+    const Busy busy(&busy_);
+    if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
+    int looks = 0;
+    while (looks < kSpinLooks && !something_new()) {
+        cpu_relax();
+        ++looks;
+    }
+    const bool closed = log_->header->Closed.load(std::memory_order_acquire) != 0;  // SYNC closed (acquire)
+    if (looks == kSpinLooks && !closed && !retired()) {
+        t->state = TK_TAKE_EMPTY;
+        if (t->deadline_ns != INT64_MAX && monotonic_ns() >= t->deadline_ns) return TK_LOOK;
+        t->state = TK_TAKE_AGAIN;
+        if (++slices_ % kLookRound != 0) return 0;
+        if (slices_ % kLookForOwner == 0 && orphaned() && !something_new()) t->state = TK_TAKE_ORPHANED;
+        return TK_LOOK;
+    }
+    look(t);
+    report(now_, skipped_, t);
+    return t->count != 0 ? static_cast<std::int32_t>(t->count) : t->state == TK_TAKE_EMPTY ? 0 : TK_LOOK;
+}
+
+// Nobody is left who could write or end the log.
+bool Reader::orphaned() const { return !log_->owner_alive() && !log_->writer_alive(); }
 
 std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
     const std::int64_t start = monotonic_ns();
@@ -407,7 +487,7 @@ std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
         } while (monotonic_ns() - start < spin);
         if (t.wait_mode == TK_WAIT_SPIN) {
             if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
-            if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
+            if (orphaned()) return TK_TAKE_ORPHANED;
             return TK_TAKE_AGAIN;
         }
         if (deadline != 0) left -= spin;
@@ -444,7 +524,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
-        if (!log_->owner_alive() && !log_->writer_alive()) return TK_TAKE_ORPHANED;
+        if (orphaned()) return TK_TAKE_ORPHANED;
         // The whole time may be over or only a slice: the caller knows its deadline.
         return timeout_ns >= kSleepSlice ? TK_TAKE_AGAIN : TK_TAKE_OK;
     }

@@ -15,11 +15,13 @@ public:
     Reader(Queue* queue, Log* log) : queue_(queue), log_(log) {}
     std::int32_t open();
     void close();
+    // Each returns the number of records taken or an error; see tickshim.h.
     std::int32_t take(tk_take* t);
+    std::int32_t poll(tk_take* t);
+    std::int32_t spin(tk_take* t);
     void counters(tk_take* t);
     std::uint64_t waiting();
-    std::uint64_t* handed(std::uint32_t copy) { return &slot_->Copies[copy & 1].Handed; }
-    std::uint32_t copy() const { return which_; }
+    std::uint64_t* handed() { return reinterpret_cast<std::uint64_t*>(&slot_->Handed); }
 
 private:
     static constexpr std::int32_t kUnwanted = -1;
@@ -27,7 +29,11 @@ private:
     static constexpr std::uint32_t kChunk = 64;
 
     bool something_new();
+    class Busy;
+    std::int32_t usable(const Busy& busy, const tk_take& t) const;
+    std::uint32_t look(tk_take* t);
     std::uint32_t collect(tk_take* t);
+    bool all_in_order(const tk_take& t, std::uint32_t from, std::uint32_t copied);
     std::uint32_t account(tk_take* t, std::uint32_t from, std::uint32_t copied, const std::int32_t* filters);
     bool keep(const Record& r, std::int32_t filter);
     std::int32_t filter_of(const Record* shared);
@@ -46,6 +52,7 @@ private:
     bool ended();
     bool retired() const;
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
+    bool orphaned() const;
     std::int32_t sleep(std::int64_t timeout_ns);
     static void report(const Progress& p, std::uint64_t skipped, tk_take* t);
 
@@ -61,6 +68,7 @@ private:
     std::uint64_t skipped_ = 0;  // belongs to now_
     std::uint64_t head_seen_ = 0;
     std::uint64_t batch_first_ = 0;
+    std::uint32_t slices_ = 0;  // of spin()
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
 };

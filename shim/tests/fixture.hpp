@@ -149,6 +149,7 @@ struct Bound {
         tk::copy_from_shared(&p, &slot().Copies[slot().Which.load() & 1], sizeof p / 8);
         return p;
     }
+    std::uint64_t* handed() { return reinterpret_cast<std::uint64_t*>(&slot().Handed); }
     ~Bound() {
         if (reader) reader->close();
     }

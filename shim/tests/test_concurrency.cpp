@@ -51,7 +51,7 @@ void read_to_the_end(tk::Reader& reader, std::uint32_t max, std::int32_t mode, S
         *last = take(reader, max, -1, true, mode);
         check_records(*last, seen);
         CHECK_EQ(last->info.received, seen->count);
-        if (last->state() == TK_TAKE_ENDED || last->rc != TK_OK) return;
+        if (last->state() == TK_TAKE_ENDED || last->rc < 0) return;
     }
 }
 

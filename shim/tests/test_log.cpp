@@ -79,8 +79,10 @@ TEST(take_gives_at_most_what_was_asked_for_also_into_scattered_buffers) {
     take_block.out = pointers.data();
     take_block.max = 100;
     take_block.handed = 1;
-    REQUIRE(reader.take(&take_block) == TK_OK);
-    REQUIRE(take_block.count == 100);
+    REQUIRE(reader.take(&take_block) == 100);
+    CHECK_EQ(take_block.count, 100u);
+    CHECK_EQ(take_block.used, 100u);
+    CHECK_EQ(reader.take(&take_block), TK_E_ARG);  // no room is left
     for (std::uint32_t i = 0; i < 100; ++i) CHECK_EQ(places[99 - i].Stamp, i + 1);
     CHECK_EQ(take(reader, 7).records.at(6).Stamp, 107u);
     CHECK_EQ(take(reader).count(), 93u);
@@ -431,7 +433,7 @@ TEST(the_list_of_readers_says_how_each_stands) {
     auto& reader = q->open();
     t.ticks(10);
     take(reader, 4, 0, false);
-    *reader.handed(reader.copy()) = 1;
+    *reader.handed() = 1;
     tk_reader_info info[2];
     REQUIRE(tk::list_readers(t.log, info, 2) == 1);
     CHECK_EQ(info[0].cursor, 4u);

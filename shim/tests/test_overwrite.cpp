@@ -70,7 +70,7 @@ TEST(a_reader_stopped_at_any_instruction_of_its_copy_gives_no_overtaken_record) 
                     tk_take block{};
                     block.block = out->records;
                     block.max = 3;
-                    CHECK_EQ(reader.take(&block), TK_OK);
+                    CHECK(reader.take(&block) >= 0);
                     for (std::uint32_t i = 0; i < block.count; ++i) {
                         check_tick(out->records[i], last);
                         last = out->records[i].Stamp;
@@ -87,7 +87,7 @@ TEST(a_reader_stopped_at_any_instruction_of_its_copy_gives_no_overtaken_record) 
                 t.ticks(later);
                 tk::end_log(&t.log);
             });
-            CHECK(more || words > 100);
+            CHECK(more || words > 50);  // copied in pairs of words
             if (check::failures() != 0) return;
         }
     }

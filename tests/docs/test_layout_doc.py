@@ -151,7 +151,7 @@ class Plain:
             header[n]
             for n in ("LayoutVersion", "HeaderSize", "RecordSize", "InstrumentSize", "ReaderSize", "ReaderSlots")
         ]
-        assert shape == [2, 4096, 448, 320, 384, 256]
+        assert shape == [3, 4096, 448, 320, 384, 256]
         self.capacity, instruments = header["Capacity"], header["InstrumentCapacity"]
         offsets = [4096]
         for count, size in ((256, 384), (instruments, 320), (instruments, 448), (self.capacity, 448)):
