@@ -88,6 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="stop after so long (default 15; 0: at Ctrl-C)")
     parser.add_argument("--rate", type=float, help="ticks/s, evenly paced (default: snapshots every 500 ms)")
     parser.add_argument("--library", help="vendor library: a path, a package name, or 'compatible'")
+    parser.add_argument("--cpus", help="CPUs for the vendor library's threads, such as 1 or 2-3,5")
+    parser.add_argument("--realtime", type=int, metavar="PRIORITY", help="SCHED_FIFO priority, 1 to 99, for them")
     parser.add_argument("--seed", type=int, default=0, help="of the invented market (default 0)")
 
 
@@ -150,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
                 INSTRUMENTS,
                 md_queue_list=[everything, two],
                 library=path,
+                cpus=args.cpus,
+                realtime=args.realtime,
             )
             return _watch(engine, {"all instruments": everything, "rb2601, IF2512": two}, args.seconds)
 
