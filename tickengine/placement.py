@@ -2,8 +2,8 @@
 
 A thread inherits CPUs and policy from the one that starts it. So the thread that makes the api takes
 them on for that moment (`inherited`): every thread of the library has them from its first instruction,
-those that it starts later too. All of them, not only the one that calls back: which one that is, and
-how many there are, differs between versions and is not known before the first callback.
+those that it starts later too. All of them, not only the one that calls back: which one that is shows
+only with the first callback, callbacks may come from two, and they wait for each other.
 
 Our own threads keep `SCHED_OTHER` and other CPUs (`keep_off`). A `SCHED_FIFO` thread that waits, without
 sleeping, for what one of ours holds (the log's turn, a lock inside the library) would else keep that one
