@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -170,7 +171,15 @@ def _watch(engine: TickEngine, queues: dict[str, TickQueue], seconds: float) -> 
         connections.append(ours)
         processes.append(process)
         reports[name] = Report(name, process.pid or 0, 0, 0.0, 0, float("nan"), float("nan"))
-    with engine:
+    try:
+        engine.start()
+    except BaseException:
+        for process in processes:  # before their queues go, to which they may be attaching just now
+            process.kill()
+            process.join()
+        raise
+    with ExitStack() as stack:
+        stack.callback(engine.stop)
         print(f"engine:         process {engine.pid}, log {engine.name}; Ctrl-C stops\n")
         deadline = time.monotonic() + seconds if seconds > 0 else float("inf")
         try:
