@@ -83,3 +83,13 @@ def genuine() -> str:
     if not paths:
         pytest.skip(f"the genuine vendor library is not installed (pip install {vendor.PLAIN_FTD_PACKAGE})")
     return paths[0]
+
+
+@pytest.fixture
+def realtime_permitted() -> None:
+    """Skips, with the kernel's reason, where this process may not use SCHED_FIFO."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except OSError as error:
+        pytest.skip(f"the kernel refuses SCHED_FIFO with priority 10: {error.strerror} (ulimit -r, CAP_SYS_NICE)")
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

@@ -79,7 +79,8 @@ def verify_all(queue: TickQueue, market: NumberedMarket, answer: Connection) -> 
         last_stamp = int(stamps[-1])
         numbers = check_ticks(records, market)
         count += len(numbers)
-        step = step or (int(numbers[1] - numbers[0]) if len(numbers) > 1 else 0)
+        if not step and len(numbers) + len(runs) > 1:  # the first batches may be of one tick each
+            step = int(numbers[1] - numbers[0] if len(numbers) > 1 else numbers[0] - runs[-1][1])
         breaks = np.flatnonzero(np.diff(numbers) != max(step, 1))
         starts = np.concatenate(([0], breaks + 1))
         stops = np.concatenate((breaks, [len(numbers) - 1]))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from . import _segments, vendor
+from . import _segments, placement, vendor
 from ._errors import TickEngineError
 from .config import Settings
 from .flow import FlowDirectory
@@ -119,10 +119,11 @@ class _Engine:
         # The kernel may give a signal to one of the vendor's threads; this wakes the main thread all the same.
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         parent = _parent_descriptor(self._orders.parent_pid)
-        flow = FlowDirectory(self._orders.settings.page_dir)
+        config = self._orders.settings
+        placement.keep_off(config.cpus, config.realtime)
+        flow = FlowDirectory(config.page_dir)
         _redirect_output(flow.path)
         log = TickLog(_segments.attach_log_handle(self._orders.log_path), self._orders.log_path)
-        config = self._orders.settings
         found = vendor.probe(self._orders.library, override_version=config.vendor_version)
         vendor.warn_of_doubts(found, config.production, config.vendor_version)
         session = Session(config, self._orders.library, flow.path, log)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import placement
 from ._checks import check_instruments
 from ._errors import ConfigError
 
@@ -91,6 +92,8 @@ class Settings:
     library: str | None = None
     vendor_version: str = ""
     stale_after: float | None = None
+    cpus: tuple[int, ...] | None = None
+    realtime: int | None = None
 
 
 def settings(
@@ -109,6 +112,8 @@ def settings(
     library: str | None = None,
     vendor_version: str = "",
     stale_after: float | None = None,
+    cpus: int | str | Iterable[int] | None = None,
+    realtime: int | None = None,
 ) -> Settings:
     """Check all arguments. Raises `ConfigError` naming the first wrong one."""
     ids = check_instruments(instrument_id_list, "instrument_id_list")
@@ -116,6 +121,7 @@ def settings(
         raise ConfigError("instrument_id_list is empty: name at least one instrument")
     if stale_after is not None and not stale_after > 0:
         raise ConfigError(f"stale_after must be a positive number of seconds or None, not {stale_after!r}")
+    vendor_cpus, priority = placement.choose(cpus, realtime)
     return Settings(
         fronts=tuple(check_fronts(md_server)),
         broker_id=_credential(broker_id, "broker_id"),
@@ -131,4 +137,6 @@ def settings(
         library=library,
         vendor_version=vendor_version,
         stale_after=stale_after,
+        cpus=vendor_cpus,
+        realtime=priority,
     )

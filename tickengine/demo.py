@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -88,6 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="stop after so long (default 15; 0: at Ctrl-C)")
     parser.add_argument("--rate", type=float, help="ticks/s, evenly paced (default: snapshots every 500 ms)")
     parser.add_argument("--library", help="vendor library: a path, a package name, or 'compatible'")
+    parser.add_argument("--cpus", help="CPUs for the vendor library's threads, such as 1 or 2-3,5")
+    parser.add_argument("--realtime", type=int, metavar="PRIORITY", help="SCHED_FIFO priority, 1 to 99, for them")
     parser.add_argument("--seed", type=int, default=0, help="of the invented market (default 0)")
 
 
@@ -150,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
                 INSTRUMENTS,
                 md_queue_list=[everything, two],
                 library=path,
+                cpus=args.cpus,
+                realtime=args.realtime,
             )
             return _watch(engine, {"all instruments": everything, "rb2601, IF2512": two}, args.seconds)
 
@@ -166,7 +171,15 @@ def _watch(engine: TickEngine, queues: dict[str, TickQueue], seconds: float) -> 
         connections.append(ours)
         processes.append(process)
         reports[name] = Report(name, process.pid or 0, 0, 0.0, 0, float("nan"), float("nan"))
-    with engine:
+    try:
+        engine.start()
+    except BaseException:
+        for process in processes:  # before their queues go, to which they may be attaching just now
+            process.kill()
+            process.join()
+        raise
+    with ExitStack() as stack:
+        stack.callback(engine.stop)
         print(f"engine:         process {engine.pid}, log {engine.name}; Ctrl-C stops\n")
         deadline = time.monotonic() + seconds if seconds > 0 else float("inf")
         try:

@@ -52,9 +52,13 @@ class TickEngine:
         restart: start the process again, after growing pauses, if it dies without being told to.
         vendor_version: believe this version instead of the library's own.
         stale_after: seconds without a tick after which the state becomes ``stale``; None never.
+        cpus: the CPU or CPUs for the vendor library's threads, as a number, several, or ``"2-3,5"``. The engine
+            process's other threads keep off them where they can.
+        realtime: `SCHED_FIFO` priority, 1 to 99, for the vendor library's threads. Without *cpus* they may
+            run on all CPUs of the program but the first. `start` raises `EngineError` when it is not permitted.
 
     Raises:
-        ConfigError: an argument is wrong.
+        ConfigError: an argument is wrong, a CPU does not exist or is not allowed to this process.
         VendorLibraryError: no vendor library was found.
     """
 
@@ -79,6 +83,8 @@ class TickEngine:
         restart: bool = True,
         vendor_version: str = "",
         stale_after: float | None = None,
+        cpus: int | str | Iterable[int] | None = None,
+        realtime: int | None = None,
     ) -> None:
         self._settings = settings(
             md_server,
@@ -94,6 +100,8 @@ class TickEngine:
             production=production,
             vendor_version=vendor_version,
             stale_after=stale_after,
+            cpus=cpus,
+            realtime=realtime,
         )
         self._queues = check_queue_list(md_queue_list)
         self._library, self._library_source = vendor.resolve(library)
@@ -125,7 +133,7 @@ class TickEngine:
         Raises:
             NameTakenError: an engine of that name is running.
             ConfigError, VendorLibraryError: the flow directory or the library cannot be used.
-            EngineError: the process did not start.
+            EngineError: the process did not start, or *realtime* is not permitted.
         """
         if self._supervisor is not None:
             raise EngineError("this engine has been started already; make a new one")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes as ct
+import functools
 import logging
 import os
 import threading
 from collections.abc import Sequence
 
-from . import _shim
+from . import _shim, placement
 from ._shim import Callback_, VendorInfo, lib, new_handle
 from .config import Settings
 
@@ -26,6 +27,7 @@ class VendorApi:
 
     Raises:
         VendorLibraryError, ConfigError: the library or the flow directory cannot be used.
+        ConfigError, EngineError: ``settings.cpus`` and ``settings.realtime`` cannot be had.
     """
 
     def __init__(self, settings: Settings, library: str, flow_path: str, writer: ct.c_void_p) -> None:
@@ -33,16 +35,18 @@ class VendorApi:
         self._released = False
         self._flow_path = flow_path
         self._known_descriptors = frozenset(_inheritable_descriptors())
-        lib().md_create(
-            os.fsencode(library),
-            settings.vendor_version.encode(),
-            os.fsencode(flow_path),
-            settings.using_udp,
-            settings.multicast,
-            settings.production,
-            writer,
-            ct.byref(self._md),
-        )
+        self._placed = functools.partial(placement.inherited, settings.cpus, settings.realtime)
+        with self._placed():
+            lib().md_create(
+                os.fsencode(library),
+                settings.vendor_version.encode(),
+                os.fsencode(flow_path),
+                settings.using_udp,
+                settings.multicast,
+                settings.production,
+                writer,
+                ct.byref(self._md),
+            )
         try:
             for front in settings.fronts:
                 lib().md_register_front(self._md, front.encode())
@@ -55,7 +59,8 @@ class VendorApi:
 
     def init(self) -> None:
         """Connect, in the background."""
-        lib().md_init(self._md)
+        with self._placed():
+            lib().md_init(self._md)
 
     def next_callback(self, timeout: float) -> Callback_ | None:
         """The next rare callback, None when *timeout* seconds are over or `wake` was called. Blocks."""

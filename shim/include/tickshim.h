@@ -121,7 +121,8 @@ typedef struct tk_reader_info {
  * calling process becomes the owner. capacity is rounded up to a power of two. */
 TK_API int32_t tk_log_create(const char *path, const char *name, uint64_t capacity,
                              uint64_t instrument_capacity, tk_log **out);
-/* Map an existing log. Checks owner, mode, magic, version and geometry before anything is trusted. */
+/* Map an existing log. Checks owner, mode, magic, version and geometry before anything is trusted. Then
+ * enters all its pages into this process's page table (Linux 5.14): some milliseconds, once. */
 TK_API int32_t tk_log_attach(const char *path, tk_log **out);
 /* Unmap. Readers and writers opened on it must be closed first. */
 /* Remove the segment at path if the process that was making it died before it was complete. Any other

@@ -16,6 +16,10 @@ namespace {
 constexpr std::uint64_t kMaxCapacity = 1ull << 32;
 constexpr std::uint64_t kMaxInstruments = 1ull << 20;
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // headers before Linux 5.14
+#endif
+
 std::uint64_t magic_word(const char (&text)[8]) {
     std::uint64_t word;
     std::memcpy(&word, text, sizeof word);
@@ -120,6 +124,8 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
     return TK_OK;
 }
 
+static std::int32_t map_log(const char* path, Log* out);
+
 // Makes room for a new log: TK_OK when the file there is gone, TK_E_EXISTS when it has to stay. Under the
 // file's lock, which its maker holds until it is complete: of several engines that start together each
 // removes only what it has looked at.
@@ -133,7 +139,7 @@ static std::int32_t remove_stale(const char* path, const char* name) {
         if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
             return TK_OK;  // gone or another one already: look again
         Log old;
-        if (attach_log(path, &old) == TK_OK && (old.owner_alive() || old.writer_alive())) {
+        if (map_log(path, &old) == TK_OK && (old.owner_alive() || old.writer_alive())) {
             const LogHeader& h = *old.header;
             return fail(TK_E_EXISTS, "an engine named '%s' is already running (pid %d); stop it or choose another name",
                         name, identity_pid(old.owner_alive() ? h.OwnerProcess.load() : h.WriterProcess.load()));
@@ -225,7 +231,8 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
     return TK_OK;
 }
 
-std::int32_t attach_log(const char* path, Log* out) {
+// Attach without the pages: enough to look at the header.
+static std::int32_t map_log(const char* path, Log* out) {
     Log log;
     log.path = path;
     if (const std::int32_t rc = attach_file(path, kHeaderSize, &log.mapping); rc != TK_OK) return rc;
@@ -258,9 +265,19 @@ std::int32_t attach_log(const char* path, Log* out) {
     return TK_OK;
 }
 
+std::int32_t attach_log(const char* path, Log* out) {
+    const std::int32_t rc = map_log(path, out);
+    // The pages are there since create_file(), but each process has a page table of its own, and would enter
+    // them one by one where it can least afford it: in the first lap, on the vendor's thread or in a worker
+    // that is behind. After the checks: the pages of a file that is no log are not asked for. Where the
+    // kernel does not know the advice the pages are entered at their first use, as without it.
+    if (rc == TK_OK) madvise(out->mapping.base(), out->mapping.size(), MADV_POPULATE_READ);
+    return rc;
+}
+
 std::int32_t unlink_log(const Log& log) {
     Log there;
-    const std::int32_t rc = attach_log(log.path.c_str(), &there);
+    const std::int32_t rc = map_log(log.path.c_str(), &there);
     if (rc == TK_E_NOT_FOUND) return TK_OK;
     if (rc == TK_OK && there.header->UniqueId != log.header->UniqueId)
         return fail(TK_E_STATE, "'%s' is another log by now; left alone", log.path.c_str());

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from writing import Feed
@@ -115,3 +117,27 @@ def test_a_tick_keeps_the_log_it_takes_texts_from(feed: Feed) -> None:
     feed.tick("rb2601", ExchangeInstID=b"text")
     tick = TickLog.attach(feed.log.name).latest("rb2601")
     assert tick.ExchangeInstID == "text"
+
+
+def test_an_attached_log_has_all_its_pages() -> None:
+    """The file's pages are there from the start; without this each process enters them while ticks arrive."""
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (5, 14):
+        pytest.skip(f"Linux {os.uname().release} does not know MADV_POPULATE_READ")
+    feed = Feed(capacity=8192)
+    try:
+        log = TickLog.attach(feed.log.info().name.decode())
+        mapped: list[tuple[int, int]] = []
+        with open("/proc/self/smaps") as f:
+            ours = False
+            for line in f:
+                words = line.split()
+                if "-" in words[0]:
+                    ours = words[-1].encode() == feed.log.path
+                elif ours and words[0] == "Size:":
+                    size = int(words[1])
+                elif ours and words[0] == "Rss:":
+                    mapped.append((size, int(words[1])))
+        assert len(mapped) == 2 and all(size == rss > 3584 for size, rss in mapped), mapped
+        log.close()
+    finally:
+        feed.close()
