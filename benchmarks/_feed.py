@@ -9,11 +9,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from _depth import depth_struct
+from _environment import Programs
+from _processes import cpu_seconds, machine_time, pin
 from _table import Row, check
-from _workers import Workers, cpu_seconds, pin
+from _workers import Workers
 
 from tickengine import TickEngine, TickLog
 from tickengine._shim import lib, new_handle
@@ -49,14 +51,15 @@ def wait_until(condition: Callable[[], bool], words: str) -> None:
         time.sleep(0.005)
 
 
-def machine_time() -> tuple[int, int]:
-    """Of all processors together since the start: stolen by the hypervisor, and all of it."""
-    with open("/proc/stat") as f:
-        times = [int(word) for word in f.readline().split()[1:9]]  # user nice system idle iowait irq softirq steal
-    return times[7], sum(times)
+class Readers(Protocol):
+    """Workers of any kind."""
+
+    def received(self) -> list[int]: ...
+
+    def cpu(self) -> float: ...
 
 
-def watch(seconds: float, log: TickLog, workers: Workers, processes: Mapping[str, int]) -> Row:
+def watch(seconds: float, written: Callable[[], int], workers: Readers, processes: Mapping[str, int]) -> Row:
     """Rates over a window of so many seconds, and processor time: of *processes* (name to pid) and of the workers.
 
     ``X cpu``: nanoseconds per written tick, ``ns/read``: of a worker, per tick it has got. ``stolen %``: what the
@@ -66,7 +69,7 @@ def watch(seconds: float, log: TickLog, workers: Workers, processes: Mapping[str
     def look() -> tuple[float, int, list[int], list[float], float, tuple[int, int]]:
         return (
             time.monotonic(),
-            log.info().ticks,
+            written(),
             workers.received(),
             [cpu_seconds(pid) for pid in processes.values()],
             workers.cpu(),
@@ -143,9 +146,10 @@ class OwnWriter:
 class Bench:
     """Cases on fresh fronts, logs and workers, all watched for the same number of seconds."""
 
-    def __init__(self, seconds: float, cores: Cores) -> None:
+    def __init__(self, seconds: float, cores: Cores, programs: Programs) -> None:
         self.seconds = seconds
         self.cores = cores
+        self.programs = programs
 
     @contextmanager
     def front(self, **options: Any) -> Iterator[FrontProcess]:
@@ -180,7 +184,9 @@ class Bench:
                 wait_until(
                     lambda: log.info().ticks >= WARM_TICKS and all(workers.received()), "ticks, for each of the workers"
                 )
-                row = watch(self.seconds, log, workers, {"front": front.pid, "library": engine.pid})
+                row = watch(
+                    self.seconds, lambda: log.info().ticks, workers, {"front": front.pid, "library": engine.pid}
+                )
                 # The front stops first, so that all that it sent is in the log when the engine ends.
                 status = engine.status()
                 check(status["disconnects"] == 0, f"disconnected: {status}")
@@ -190,8 +196,28 @@ class Bench:
             row.update(account(workers, written))
         return row
 
-    def from_writer(self, program: str, rate: float, style: str, count: int) -> Row:
+    def empty_callback(self, library: str) -> Row:
+        """Flat out through a vendor library into a C++ callback that counts: the library's own speed."""
+        program = self.programs.build("empty_callback", with_shim=False, libraries=["-ldl"])
+        with self.programs.folder() as flow, self.front() as front:
+            cpu, start = cpu_seconds(front.pid), time.monotonic()
+            command = [program, library, f"{flow}/", front.address, str(self.seconds), str(WARM_TICKS), *INSTRUMENTS]
+            if self.cores.library:
+                command = ["taskset", "-c", ",".join(map(str, self.cores.library)), *command]
+            done = subprocess.run(command, capture_output=True, text=True)
+            check(done.returncode == 0, f"empty_callback: {done.stderr}")
+            elapsed = time.monotonic() - start
+            ticks, ns, cpu_ns, total = map(int, done.stdout.split()[-4:])
+            sent = front.stats().ticks_sent
+            check(total <= sent, f"{total} callbacks for {sent} ticks sent")
+            # The front is watched over the program's whole life, which is a little longer than the window.
+            front_share = (cpu_seconds(front.pid) - cpu) / elapsed
+        rate = ticks / ns * 1e9
+        return {"written/s": rate, "front cpu": front_share * 1e9 / rate, "library cpu": cpu_ns / ticks}
+
+    def from_writer(self, rate: float, style: str, count: int) -> Row:
         """From `steady_writer` at that rate, 0 for flat out, into so many workers."""
+        program = self.programs.build("steady_writer", with_shim=True)
         with Workers(style, count, VOLUMES, cores=self.cores.workers) as workers:
             with own_log("steady") as log:
                 for queue in workers.queues:
@@ -203,7 +229,7 @@ class Bench:
                         if self.cores.library:
                             pin(writer.pid, self.cores.library)
                         wait_until(lambda: all(workers.received()), "a tick for each of the workers")
-                        row = watch(self.seconds, log, workers, {"writer": writer.pid})
+                        row = watch(self.seconds, lambda: log.info().ticks, workers, {"writer": writer.pid})
                         output, _ = writer.communicate("")  # the end of its input ends it
                     except BaseException:
                         writer.kill()

@@ -6,36 +6,21 @@ not, its TickNumber says how many are missing.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
+from _processes import CONTEXT, Crew
 from _table import check
 
 from tickengine import Closed, TickLog, TickQueue
 from tickengine.tick import KIND_TICK
 
-ANSWER_LIMIT_S = 60.0
 VIEW_PAUSE_S = 0.001
 VIEW_RECORDS = 4096
-_HZ = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _HZ
-
-
-def pin(pid: int, cores: set[int]) -> None:
-    """All threads of a process."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(thread), cores)
 
 
 class Account:
@@ -43,14 +28,15 @@ class Account:
 
     def __init__(self, modulus: int) -> None:
         self.lost = self.wrong = 0
-        self._modulus = modulus
+        self.modulus = modulus
+        self.delays: list[int] = []
 
     def jump(self, received: int, number: int, volume: int) -> int:
         """The *received*-th tick is not the one after the last: how far volumes are from counts now."""
         missing = number + 1 - received - self.lost
         self.wrong += missing < 0
         self.lost += max(0, missing)
-        self.wrong += volume != number % self._modulus
+        self.wrong += volume != number % self.modulus
         return volume - received
 
     def batch(self, first: int, last: int, count: int, expected: int) -> None:
@@ -62,7 +48,7 @@ class Account:
         """Each tick of a batch is itself, and in order."""
         numbers = ticks["TickNumber"].astype(np.int64)
         self.wrong += int(np.count_nonzero(np.diff(numbers) < 1))
-        self.wrong += int(np.count_nonzero(ticks["Volume"] != numbers % self._modulus))
+        self.wrong += int(np.count_nonzero(ticks["Volume"] != numbers % self.modulus))
         self.wrong += int(np.count_nonzero(~(ticks["LastPrice"] > 0)))
 
 
@@ -88,6 +74,19 @@ def iterate(queue: TickQueue, account: Account, _counts: Any) -> int:
     received, shift = 0, -1
     for received, tick in enumerate(queue, 1):
         _price, _bid, volume = tick.LastPrice, tick.BidPrice1, tick.Volume
+        if volume - received != shift:
+            shift = account.jump(received, tick.TickNumber, volume)
+    return received
+
+
+def stamped(queue: TickQueue, account: Account, _counts: Any) -> int:
+    """``for tick in queue``, one field read and then the clock: how long ago the library's callback began."""
+    received, shift = 0, -1
+    clock, delay = time.monotonic_ns, account.delays.append
+    for received, tick in enumerate(queue, 1):
+        _price = tick.LastPrice
+        delay(clock() - tick.RecvMonotonic)
+        volume = tick.Volume
         if volume - received != shift:
             shift = account.jump(received, tick.TickNumber, volume)
     return received
@@ -145,7 +144,7 @@ def view(log: TickLog, account: Account, counts: Any) -> int:
                 added = float(block["LastPrice"].sum())
                 numbers = block["TickNumber"]
                 first, last = int(numbers[0]), int(numbers[-1])
-                seen = Account(account._modulus)
+                seen = Account(account.modulus)
                 seen.batch(first, last, len(block), expected)
                 pieces += 1
                 if not pieces & 15:
@@ -167,15 +166,18 @@ STYLES: dict[str, Callable[[Any, Account, Any], int]] = {
     "get_many": get_many,
     "view": view,
 }
+_FUNCTIONS = {**STYLES, "stamped": stamped}
 
 
 class Answer(NamedTuple):
-    """Of one worker: what it got, what its queue and what the numbers say was lost, what was wrong."""
+    """Of one worker: what it got, what its queue and what the numbers say was lost, what was wrong; with
+    ``stamped`` each tick's delay in nanoseconds."""
 
     received: int
     lost: int
     lost_seen: int
     wrong: int
+    delays: Any
 
 
 def _work(style: str, modulus: int, queue: TickQueue | None, counter: Any, pipe: Connection) -> None:
@@ -190,8 +192,9 @@ def _work(style: str, modulus: int, queue: TickQueue | None, counter: Any, pipe:
     else:
         queue.qsize()  # opens the reader
     pipe.send("open")
-    received = STYLES[style](source, account, counts)
-    pipe.send(Answer(received, account.lost if queue is None else queue.lost, account.lost, account.wrong))
+    received = _FUNCTIONS[style](source, account, counts)
+    lost = account.lost if queue is None else queue.lost
+    pipe.send(Answer(received, lost, account.lost, account.wrong, np.array(account.delays, np.int64)))
 
 
 class Workers:
@@ -205,56 +208,34 @@ class Workers:
         self, style: str, count: int, modulus: int, *, wait: str = "adaptive", cores: set[int] | None = None
     ) -> None:
         self.queues: list[TickQueue] = []
-        self._processes: list[Any] = []
-        self._pipes: list[Connection] = []
+        self._crew = Crew()
+        self._held = ExitStack()
         self._counters: list[Any] = []
         self._log: TickLog | None = None
         self._arguments = (style, count, modulus, wait, cores)
 
     def __enter__(self) -> Workers:
         style, count, modulus, wait, cores = self._arguments
-        context = multiprocessing.get_context("spawn")
-        try:
-            for _ in range(count):
-                queue = None if style == "view" else TickQueue(wait=wait)
-                if queue is not None:
-                    self.queues.append(queue)
-                counter = context.RawArray("Q", 2)
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(style, modulus, queue, counter, theirs), daemon=True)
-                process.start()
-                theirs.close()
-                self._processes.append(process)
-                self._pipes.append(ours)
-                self._counters.append(counter)
-                if cores:
-                    os.sched_setaffinity(process.pid, cores)
-            self._hear("up")
-        except BaseException:
-            self.__exit__()
-            raise
+        with ExitStack() as held:  # queues go after the processes that read them
+            for _ in range(0 if style == "view" else count):
+                self.queues.append(held.enter_context(TickQueue(wait=wait)))
+            held.enter_context(self._crew)
+            for place in range(count):
+                queue = self.queues[place] if self.queues else None
+                self._counters.append(CONTEXT.RawArray("Q", 2))
+                self._crew.start(_work, style, modulus, queue, self._counters[-1], cores=cores)
+            self._crew.hear()
+            self._held = held.pop_all()
         return self
 
-    def _hear(self, word: str | None) -> list[Any]:
-        """One message from each worker, which has to be *word* if that is given."""
-        deadline = time.monotonic() + ANSWER_LIMIT_S
-        messages = []
-        for process, pipe in zip(self._processes, self._pipes):
-            wait([pipe, process.sentinel], max(0.0, deadline - time.monotonic()))
-            check(pipe.poll(), f"worker {process.pid} has not answered, or has died (status {process.exitcode})")
-            try:
-                messages.append(pipe.recv())
-            except EOFError:
-                check(False, f"worker {process.pid} has died")
-            check(word is None or messages[-1] == word, f"worker {process.pid} says {messages[-1]}")
-        return messages
+    def __exit__(self, *_exc: object) -> None:
+        self._held.close()
 
     def begin(self, log: TickLog) -> None:
         """Have them open *log*, or their queues, which are bound to it by now."""
         self._log = log
-        for pipe in self._pipes:
-            pipe.send(log.name)
-        self._hear("open")
+        self._crew.tell(log.name)
+        self._crew.hear()
 
     def received(self) -> list[int]:
         """Ticks that each of them has got by now; a batch in hand is counted."""
@@ -266,25 +247,14 @@ class Workers:
 
     def cpu(self) -> float:
         """Processor seconds of all of them."""
-        return sum(cpu_seconds(p.pid) for p in self._processes)
+        return self._crew.cpu()
 
     def finish(self, written: int) -> Sequence[Answer]:
         """Their answers, after checking each one's account."""
-        answers: list[Answer] = self._hear(None)
+        answers: list[Answer] = self._crew.hear()
         for a in answers:
-            check(a.wrong == 0, f"{a.wrong} ticks out of order, repeated or not themselves: {a}")
+            check(a.wrong == 0, f"{a.wrong} ticks out of order, repeated or not themselves, of {a.received}")
             check(a.lost == a.lost_seen, f"the queue counts {a.lost} lost, the numbers say {a.lost_seen}")
             check(a.received + a.lost == written, f"received {a.received} + lost {a.lost} != written {written}")
-        for process in self._processes:
-            process.join(ANSWER_LIMIT_S)
-            check(process.exitcode == 0, f"worker {process.pid} ended with status {process.exitcode}")
+        self._crew.join()
         return answers
-
-    def __exit__(self, *_exc: object) -> None:
-        for process in self._processes:
-            process.kill()
-            process.join()
-        for pipe in self._pipes:
-            pipe.close()
-        for queue in self.queues:
-            queue.close()

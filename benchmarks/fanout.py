@@ -24,8 +24,9 @@ from contextlib import ExitStack
 
 from _environment import Programs, surroundings, version_of
 from _feed import CAPACITY, VOLUMES, Cores, OwnWriter, own_log
+from _processes import pin
 from _table import Report, Row, check, medians, options, with_spread
-from _workers import Workers, pin
+from _workers import Workers
 
 from tickengine import TickQueue
 

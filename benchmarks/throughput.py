@@ -66,16 +66,15 @@ def drain(style: str, times: int) -> Row:
     }
 
 
-def sources(args: Any, bench: Bench, programs: Programs) -> tuple[dict[str, Any], dict[str, str]]:
+def sources(args: Any, bench: Bench) -> tuple[dict[str, Any], dict[str, str]]:
     """What to call for each source, and what there is to say of it."""
     calls: dict[str, Any] = {}
     words = {}
     chosen = args.sources.split(",")
     check(set(chosen) <= set(SOURCES), f"--sources {args.sources}: must be some of {','.join(SOURCES)}")
     if {"flood", "paced"} & set(chosen):
-        program = programs.build("steady_writer", with_shim=True)
-        calls["flood"] = partial(bench.from_writer, program, 0)
-        calls["paced"] = partial(bench.from_writer, program, args.rate)
+        calls["flood"] = partial(bench.from_writer, 0)
+        calls["paced"] = partial(bench.from_writer, args.rate)
     for name, library in (("genuine", args.library), ("compatible", "compatible")):
         if name in chosen:
             path, source = vendor.resolve(library)
@@ -98,11 +97,10 @@ def main() -> None:
     styles = args.styles.split(",")
     check(set(styles) <= set(STYLES), f"--styles {args.styles}: must be some of {','.join(STYLES)}")
     cores = Cores(args.pin)
-    bench = Bench(args.seconds, cores)
     rows: list[Row] = []
     drains: list[Row] = []
     with Programs() as programs:
-        calls, words = sources(args, bench, programs)
+        calls, words = sources(args, Bench(args.seconds, cores, programs))
         report = Report(
             "throughput: ticks a second into Python workers",
             surroundings(cores.words, args.commit, ring=f"{CAPACITY} ticks", rate=f"{args.rate:g}/s paced", **words),
