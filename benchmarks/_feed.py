@@ -174,8 +174,11 @@ class Bench:
             engine.wait_live()
             yield engine
 
-    def through(self, library: str, style: str, count: int) -> Row:
-        """Flat out through a vendor library, into so many workers."""
+    def through(
+        self, library: str, style: str, count: int, also: Callable[[FrontProcess, int], Row] | None = None
+    ) -> Row:
+        """Flat out through a vendor library, into so many workers. *also* may add to the row: it is called with
+        the front and the number of disconnects while the connection still stands."""
         with Workers(style, count, PREPARED, cores=self.cores.workers) as workers, ExitStack() as running:
             front = running.enter_context(self.front())
             with self.engine(front, library, workers) as engine:
@@ -191,6 +194,8 @@ class Bench:
                 status = engine.status()
                 check(status["disconnects"] == 0, f"disconnected: {status}")
                 front.pause()
+                if also is not None:
+                    row.update(also(front, status["disconnects"]))
             written = log.info().ticks
             check(written <= front.stats().ticks_sent, f"{written} ticks written of {front.stats().ticks_sent} sent")
             row.update(account(workers, written))
