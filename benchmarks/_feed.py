@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
+from _crew import cpu_seconds, machine_time, pin
 from _depth import depth_struct
 from _environment import Programs
-from _processes import cpu_seconds, machine_time, pin
 from _table import Row, check
 from _workers import Workers
 
@@ -163,9 +163,8 @@ class Bench:
     @contextmanager
     def engine(self, front: FrontProcess, library: str, workers: Workers) -> Iterator[TickEngine]:
         """Live, workers reading."""
-        engine = TickEngine(
-            front.address, "9999", "bench", "bench", "app", "auth", INSTRUMENTS, workers.queues, library=library
-        )
+        login = (front.address, "9999", "bench", "bench", "app", "auth")
+        engine = TickEngine(*login, INSTRUMENTS, workers.queues, library=library, restart=False)
         with engine:
             assert engine.pid is not None
             if self.cores.library:

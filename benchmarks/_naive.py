@@ -16,8 +16,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from _crew import CONTEXT, Crew, cpu_seconds
 from _depth import SIZES
-from _processes import CONTEXT, Crew, cpu_seconds
 from _table import check
 
 from tickengine.tick import VENDOR_FIELDS

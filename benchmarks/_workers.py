@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
-from _processes import CONTEXT, Crew
+from _crew import CONTEXT, Crew
 from _table import check
 
 from tickengine import Closed, TickLog, TickQueue

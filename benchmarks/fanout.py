@@ -22,9 +22,9 @@ import statistics
 import subprocess
 from contextlib import ExitStack
 
+from _crew import pin
 from _environment import Programs, surroundings, version_of
 from _feed import CAPACITY, VOLUMES, Cores, OwnWriter, own_log
-from _processes import pin
 from _table import Report, Row, check, medians, options, with_spread
 from _workers import Workers
 

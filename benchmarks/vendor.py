@@ -25,10 +25,10 @@ import os
 from typing import Any
 
 import numpy as np
+from _crew import cpu_seconds, resident_mib
 from _environment import Programs, surroundings
 from _feed import INSTRUMENTS, PLACEMENT, PREPARED, VOLUMES, Bench, Cores, wait_until, watch
 from _naive import Naive
-from _processes import cpu_seconds, resident_mib
 from _table import Report, Row, check, medians, options, with_spread
 from _workers import Workers
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes as ct
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from _table import check
+from _table import BrokenRun, check
 
 ANSWER_LIMIT_S = 60.0
+_PR_SET_PDEATHSIG = 1
 CONTEXT = multiprocessing.get_context("spawn")
 _CPUCLOCK_SCHED = 2  # linux/posix-timers.h: how the number of a process's clock is made of its pid
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process, all its threads: its clock, which is finer than /proc's hundredths."""
-    return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) / 1e9
+    try:
+        return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) / 1e9
+    except OSError:
+        raise BrokenRun(f"process {pid} is gone") from None
 
 
 def resident_mib(pid: int) -> float:
@@ -40,6 +46,13 @@ def pin(pid: int, cores: set[int]) -> None:
         os.sched_setaffinity(int(thread), cores)
 
 
+def _main(parent: int, target: Callable[..., None], args: tuple[Any, ...], pipe: Connection) -> None:
+    """Who only reads would not notice that a script was killed."""
+    ct.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == parent:
+        target(*args, pipe)
+
+
 class Crew:
     """Processes that each have a pipe to this one. With it as context they are gone behind it, whatever happened."""
 
@@ -50,7 +63,7 @@ class Crew:
     def start(self, target: Callable[..., None], *args: Any, cores: set[int] | None = None) -> int:
         """``target(*args, pipe)`` in a process of its own; its pid."""
         ours, theirs = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=target, args=(*args, theirs), daemon=True)
+        process = CONTEXT.Process(target=_main, args=(os.getpid(), target, args, theirs), daemon=True)
         process.start()
         theirs.close()
         self._processes.append(process)
