@@ -180,10 +180,10 @@ def main() -> None:
                     chosen = "block" if wait == "none" else wait
                     row = shaped_row(program, shape, chosen, count, args.seconds, cores)
                     shaped.append({"round": number, "shape": shape, "wait": wait, "workers": count, **row})
-        table(report, "bound", bound, ["queues", "layout", "stamp"], ["wall ns", "cpu ns"], "wall ns")
-        table(report, "flood", flood, ["wait", "workers"], ["wall ns", "cpu ns", "wakes", "lost %"], None)
+        table(report, "bound", bound, ["queues", "layout", "stamp"], ["wall ns", "cpu ns"], ["wall ns"])
+        table(report, "flood", flood, ["wait", "workers"], ["wall ns", "cpu ns", "wakes", "lost %"], [])
         values = ["mean", "p50", "p99", "max", "pair", "wakes"]
-        table(report, "burst and paced", shaped, ["shape", "wait", "workers"], values, "p50")
+        table(report, "burst and paced", shaped, ["shape", "wait", "workers"], values, ["mean", "p50"])
         if shutil.which("valgrind") is None:
             report.note("instructions", "not counted: valgrind was not found")
         else:
@@ -192,16 +192,18 @@ def main() -> None:
     report.save()
 
 
-def table(report: Report, name: str, rows: list[Row], case: list[str], values: list[str], by: str | None) -> None:
-    """Rounds and medians; the ratio is to the first case that differs in nothing but who is there to read."""
+def table(report: Report, name: str, rows: list[Row], case: list[str], values: list[str], by: list[str]) -> None:
+    """Rounds and medians. The ratio, of the first of *by* that there is, is to the first case that differs in nothing
+    but who is there to read."""
     report.table(f"{name}, rounds", rows, ["round", *case, *values])
     summary = medians(rows, case, values)
-    if by is not None:
-        same = [c for c in case if c not in ("queues", "wait", "workers")]
-        for row in summary:
-            base = next(r for r in summary if all(r[c] == row[c] for c in same))
-            row["ratio"] = row[by] / base[by]
-    columns = [*with_spread(values[:3]), *values[3:], *(["ratio"] if by is not None else [])]
+    same = [c for c in case if c not in ("queues", "wait", "workers")]
+    for row in summary:
+        base = next(r for r in summary if all(r[c] == row[c] for c in same))
+        value = next((name for name in by if name in row), None)
+        if value is not None:
+            row["ratio"] = row[value] / base[value]
+    columns = [*with_spread(values[:3]), *values[3:], *(["ratio"] if by else [])]
     report.table(f"{name}, medians", summary, [*case, *columns])
 
 
