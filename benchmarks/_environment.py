@@ -104,24 +104,26 @@ class Programs:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tickengine-bench-")
+        self._built: set[str] = set()
 
     def build(self, name: str, *, with_shim: bool, libraries: Sequence[str] = ()) -> str:
-        """Compile ``NAME.cpp``; return the program's path."""
+        """Compile ``NAME.cpp``, once; return the program's path."""
         if shutil.which(CXX) is None:
             raise SystemExit(f"no C++ compiler: {CXX!r} was not found; install one or set CXX")
         target = os.path.join(self._folder.name, name)
+        if name in self._built:
+            return target
         command = [CXX, *CXX_FLAGS, str(HERE / f"{name}.cpp"), "-o", target]
         if with_shim:
             shim = os.path.realpath(lib().path)
             command += [f"-I{shim_source() / 'include'}", shim, f"-Wl,-rpath,{os.path.dirname(shim)}"]
         subprocess.run([*command, *libraries], check=True)
+        self._built.add(name)
         return target
 
-    def folder(self, name: str) -> str:
-        """A new folder beside the programs."""
-        path = os.path.join(self._folder.name, name)
-        os.mkdir(path)
-        return path
+    def folder(self) -> tempfile.TemporaryDirectory[str]:
+        """A new folder beside the programs, for a vendor library's files."""
+        return tempfile.TemporaryDirectory(prefix="flow-", dir=self._folder.name)
 
     def __enter__(self) -> Programs:
         return self

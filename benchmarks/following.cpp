@@ -5,46 +5,19 @@
 //
 // BARRIER 1: a full barrier behind each publication, as a writer would need that makes it itself.
 // Prints the mean and the 50th, 90th and 99th percentile in nanoseconds, and what the slowest reader got.
-#include <time.h>
-#include <x86intrin.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "tickshim.h"
+#include "_writer.hpp"
 
 namespace {
 
 constexpr std::size_t kRecordSize = 448;
 constexpr std::uint32_t kBatch = 256;
-
-void must(std::int32_t status, const char* call) {
-    if (status >= 0) return;
-    std::fprintf(stderr, "%s: %s\n", call, tk_last_error());
-    std::exit(1);
-}
-
-std::int64_t now() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return static_cast<std::int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
-}
-
-double counts_per_ns() {
-    const std::int64_t start = now();
-    const std::uint64_t first = __rdtsc();
-    while (now() - start < 50000000) {
-    }
-    return static_cast<double>(__rdtsc() - first) / static_cast<double>(now() - start);
-}
 
 struct Follower {
     tk_queue* queue = nullptr;
@@ -98,13 +71,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < readers; ++i) followers.push_back(std::make_unique<Follower>(log, path, i));
     must(tk_log_unlink(log), "tk_log_unlink");
 
-    char depth[408] = {};
-    std::memcpy(depth, "20260105", 8);
-    std::memcpy(depth + 9, "rb2601", 6);
-    std::memcpy(depth + 40, "SHFE", 4);
-    std::memcpy(depth + 49, "rb2601", 6);
-    std::memcpy(depth + 208, "09:30:01", 8);
-    std::memcpy(depth + 392, "20260105", 8);
+    Depth depth(1);
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     for (auto& follower : followers) threads.emplace_back([&stop, f = follower.get()] { f->follow(stop); });
@@ -113,11 +80,10 @@ int main(int argc, char** argv) {
     for (std::size_t i = 0; i < ticks; ++i) {
         for (const std::uint64_t begin = __rdtsc(); __rdtsc() - begin < pause;) {
         }
-        const auto volume = static_cast<std::int32_t>(i);
-        std::memcpy(depth + 136, &volume, sizeof volume);
+        depth.volume(i);
         unsigned core;
         const std::uint64_t before = __rdtscp(&core);
-        must(tk_writer_tick(writer, 1, depth), "tk_writer_tick");
+        must(tk_writer_tick(writer, 1, depth.bytes), "tk_writer_tick");
         if (barrier) std::atomic_thread_fence(std::memory_order_seq_cst);
         took[i] = static_cast<std::uint32_t>(__rdtscp(&core) - before);
     }

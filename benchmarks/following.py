@@ -3,7 +3,7 @@
     writer thread, a tick every 400 ns ──▶ log ◀── 0, 1, 2, 4 spinning reader threads, C++
 
 Readers that keep up look at each line right after it is written, so the writer has to fetch it back for
-the next record: what a flood on an idle log (publish.py) does not show. ``none``: as the writer is, the
+the next record: what a flood on an idle log (fanout.py) does not show. ``none``: as the writer is, the
 barrier of the sleep protocol being made by readers that go to sleep. ``writer``: with a full barrier behind
 each publication, as a writer would need that makes it itself. Nanoseconds of one publication; ``read %``: of
 the ticks, by the slowest reader. With more threads than cores, readers are not always there to follow.

@@ -1,31 +1,15 @@
 // Publishes a given number of ticks and ends: run under valgrind, the difference of two runs is the
 // price of one tick in instructions.
 //
-//   publish_count LOG_PATH LAYOUT STAMPED QUEUES TICKS
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+//   fanout_count LOG_PATH LAYOUT STAMPED QUEUES TICKS
 #include <string>
 #include <vector>
 
-#include "tickshim.h"
-
-namespace {
-
-void must(std::int32_t status, const char* call) {
-    if (status >= 0) return;
-    std::fprintf(stderr, "%s: %s\n", call, tk_last_error());
-    std::exit(1);
-}
-
-void text(char* depth, std::size_t offset, const char* value) { std::memcpy(depth + offset, value, std::strlen(value)); }
-
-}  // namespace
+#include "_writer.hpp"
 
 int main(int argc, char** argv) {
     if (argc != 6) {
-        std::fprintf(stderr, "usage: publish_count LOG_PATH LAYOUT STAMPED QUEUES TICKS\n");
+        std::fprintf(stderr, "usage: fanout_count LOG_PATH LAYOUT STAMPED QUEUES TICKS\n");
         return 2;
     }
     const std::string path = argv[1];
@@ -46,15 +30,9 @@ int main(int argc, char** argv) {
         std::remove(queue_path.c_str());
     }
 
-    char depth[1024] = {};
-    text(depth, 0, "20260105");
-    text(depth, 40, "SHFE");
-    text(depth, 208, "09:30:01");
-    text(depth, 392, "20260105");
-    text(depth, layout == 1 ? 9 : 401, "rb2601");
-    text(depth, layout == 1 ? 49 : 482, "rb2601");
+    const Depth depth(layout);
     std::int64_t elapsed_ns = 0;
-    must(tk_writer_flood(writer, layout, depth, ticks, stamped, &elapsed_ns), "tk_writer_flood");
+    must(tk_writer_flood(writer, layout, depth.bytes, ticks, stamped, &elapsed_ns), "tk_writer_flood");
 
     tk_log_info info;
     must(tk_log_info_get(log, &info), "tk_log_info_get");
