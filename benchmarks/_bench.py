@@ -6,10 +6,12 @@ import argparse
 import ctypes as ct
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,6 +27,7 @@ from tickengine._shim import lib, new_handle
 
 LAYOUT = 3
 GRACE_S = 25.0  # beyond the schedule: starting processes, reading what is left
+POLLING = ("spins", "polls")
 PLACES = {"no": ("free",), "yes": ("pinned",), "both": ("free", "pinned")}
 
 
@@ -67,6 +70,15 @@ def vendor_dict(tick: bytes) -> dict[str, Any]:
     return fields
 
 
+def _sweep(tag: str) -> None:
+    """What a peer, or a process of it that was killed, has left under the run's name."""
+    for path in Path("/dev/shm").glob(f"*{tag}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)  # not to be killed on the spot: there are processes and segments to clear
 
@@ -106,7 +118,7 @@ class Bench:
         case = Case(
             Schedule.of(shape, self._seconds),
             workers,
-            f"bench-{os.getpid()}-{self._runs}",
+            f"bench-{os.getpid()}-{self._runs}x",  # no tag is the beginning of another
             self._context,
             self._tick,
             self._tick_file,
@@ -122,7 +134,9 @@ class Bench:
             "transport": transport.name,
             "waits": transport.waits,
         }
-        notes = [transport.note] if transport.note else []
+        notes = []
+        if transport.waits in POLLING and workers > spare_cores():
+            notes.append("polls without a core of its own")
         try:
             try:
                 # What a transport starts in this process belongs to the writer's side.
@@ -132,6 +146,7 @@ class Bench:
                 row.update(evaluate(case.schedule, *run(case, transport.writer(case), parts, cores, GRACE_S)))
             finally:
                 transport.close()
+                _sweep(case.tag)
         except (Failed, BrokenRun) as error:
             self._say(transport, notes, f"FAILED: {error}")
         except Exception as error:
@@ -141,11 +156,11 @@ class Bench:
         if row.get("lost %"):
             notes.append("lost ticks" if case.schedule.count == 0 else "LOST TICKS")
             self.failed |= transport.ours and case.schedule.count != 0
-        if notes:
-            row["note"] = "; ".join(notes)
+        row["note"] = "; ".join(notes)
         return row
 
     def _say(self, transport: Transport, notes: list[str], words: str) -> None:
+        words = " ".join(words.split())
         notes.append(words)
         print(f"{transport.name}: {words}", file=sys.stderr, flush=True)
         self.failed |= transport.ours

@@ -13,12 +13,13 @@ from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
-from _schedule import Read, Schedule, Written, write
+from _schedule import END, Read, Schedule, Written, write
 from transports._base import Case, Part, ProgramPart, PythonPart
 from transports.loops import LOOPS
 
 _PR_SET_PDEATHSIG = 1
 _END_PATIENCE_S = 5.0
+_AGAIN_S = 0.1
 
 
 class Failed(Exception):
@@ -37,10 +38,6 @@ def on_core(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
 
 
 # ---- in the child ------------------------------------------------------------------------------
@@ -79,7 +76,8 @@ def _write(link: Any, parent: int, part: PythonPart, schedule: Schedule) -> None
             link.send("ready")
             link.recv()  # all workers are there
             link.send(write(schedule, send))
-            link.recv()  # all workers have met the end
+            while not link.poll(_AGAIN_S if part.repeat_end else None):  # until all workers have met the end
+                send(END)
     except Exception as error:
         link.send(Failed(f"writer: {type(error).__name__}: {error}"))
 
@@ -89,26 +87,24 @@ def _write(link: Any, parent: int, part: PythonPart, schedule: Schedule) -> None
 
 class _PythonProcess:
     def __init__(self, case: Case, part: PythonPart, target: Any) -> None:
-        self.link, there = case.context.Pipe()
+        self.source, there = case.context.Pipe()  # what wait() can wait for
         self._process = case.context.Process(target=target, args=(there, os.getpid(), part, case.schedule), daemon=True)
         self._process.start()
         there.close()
 
-    def answer(self, deadline: float, waiting_for: str) -> Any:
+    def answer(self) -> Any:
         try:
-            if not self.link.poll(_left(deadline)):
-                raise Failed(f"no {waiting_for} in time")
-            answer = self.link.recv()
+            answer = self.source.recv()
         except (EOFError, ConnectionError):
             self._process.join(_END_PATIENCE_S)
-            raise Failed(f"ended with {self._process.exitcode} before its {waiting_for}") from None
+            raise Failed(f"a process ended with {self._process.exitcode} before it was done") from None
         if isinstance(answer, Failed):
             raise answer
         return answer
 
     def go(self) -> None:
         try:
-            self.link.send("go")
+            self.source.send("go")
         except ConnectionError:
             pass  # has failed: its answer says why
 
@@ -118,7 +114,7 @@ class _PythonProcess:
             self._process.kill()
         self._process.join()
         self._process.close()
-        self.link.close()
+        self.source.close()
 
 
 class _Program:
@@ -126,16 +122,15 @@ class _Program:
         self._name = os.path.basename(part.command[0])
         # Unbuffered, so that what can be read is never hidden from wait().
         self._process = subprocess.Popen(part.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        self.source = self._process.stdout
 
-    def line(self, deadline: float, waiting_for: str) -> str:
-        assert self._process.stdout is not None and self._process.stderr is not None
-        if not wait([self._process.stdout], _left(deadline)):
-            raise Failed(f"{self._name}: no {waiting_for} in time")
-        line = self._process.stdout.readline().decode()
+    def answer(self) -> str:
+        assert self.source is not None and self._process.stderr is not None
+        line = self.source.readline().decode()
         if not line.endswith("\n"):
             self._process.wait(_END_PATIENCE_S)
             errors = self._process.stderr.read().decode().strip()
-            raise Failed(f"{self._name}: ended with {self._process.returncode}: {errors}")
+            raise Failed(f"{self._name} ended with {self._process.returncode}: {errors}")
         return line
 
     def end(self, patience_s: float) -> None:
@@ -149,28 +144,20 @@ class _Program:
 class Worker:
     def __init__(self, case: Case, part: Part) -> None:
         self._case, self._part = case, part
-        self._python = _PythonProcess(case, part, _work) if isinstance(part, PythonPart) else None
-        self._program = _Program(part) if isinstance(part, ProgramPart) else None
+        self._process = _PythonProcess(case, part, _work) if isinstance(part, PythonPart) else _Program(part)
+        self.source, self.end = self._process.source, self._process.end
 
-    def ready(self, deadline: float) -> None:
-        if self._python is not None:
-            self._python.answer(deadline, "worker's start")
-        elif self._program is not None:
-            self._program.line(deadline, "worker's start")
+    def ready(self) -> None:
+        self._process.answer()
 
-    def read(self, deadline: float) -> Read:
-        if self._python is not None:
-            read: Read = self._python.answer(deadline, "worker's result (is the last tick lost?)")
+    def result(self) -> Read:
+        answer = self._process.answer()
+        if isinstance(self._part, PythonPart):
+            read: Read = answer
             return read
-        assert self._program is not None and isinstance(self._part, ProgramPart)
-        received, ordered, end, cpu, wall = map(int, self._program.line(deadline, "worker's result").split())
+        received, ordered, end, cpu, wall = map(int, answer.split())
         seen = np.fromfile(self._part.seen_file, np.int64) if self._case.schedule.count else None
         return Read(seen, received, bool(ordered), end, cpu / wall)
-
-    def end(self, patience_s: float) -> None:
-        for process in (self._python, self._program):
-            if process is not None:
-                process.end(patience_s)
 
 
 class Writer:
@@ -184,9 +171,14 @@ class Writer:
             with on_core(core):
                 self._python = _PythonProcess(case, part, _write)
 
-    def ready(self, deadline: float) -> None:
+    @property
+    def source(self) -> Any:
+        process = self._python or self._program
+        return None if process is None else process.source
+
+    def ready(self) -> None:
         if self._python is not None:
-            self._python.answer(deadline, "writer's start")
+            self._python.answer()
 
     def go(self) -> None:
         if self._python is not None:
@@ -195,12 +187,12 @@ class Writer:
             with on_core(self._core):
                 self._program = _Program(self._part)
 
-    def written(self, deadline: float) -> Written:
+    def result(self) -> Written:
         if self._python is not None:
-            written: Written = self._python.answer(deadline, "writer's result")
+            written: Written = self._python.answer()
             return written
         assert self._program is not None
-        start, p50, p99, late, count = self._program.line(deadline, "writer's result").split()
+        start, p50, p99, late, count = self._program.answer().split()
         return Written(int(start), float(p50), float(p99), int(late), int(count))
 
     def end(self, patience_s: float) -> None:
@@ -211,31 +203,40 @@ class Writer:
             self._program.end(patience_s)
 
 
-def run(case: Case, writer_part: Part, worker_parts: list[Part], cores: list[int] | None, grace_s: float) -> Any:
-    """One run: `Written` and the `Read` of each worker. Raises `Failed`; leaves no process behind."""
+def _in_any_order(processes: list[Worker | Writer], deadline: float, what: str) -> Iterator[Worker | Writer]:
+    """Each once, when it has something to say: who fails is heard even while others wait for it."""
+    left = {process.source: process for process in processes if process.source is not None}
+    while left:
+        there = wait(list(left), max(0.0, deadline - time.monotonic()))
+        if not there:
+            workers = sum(isinstance(process, Worker) for process in left.values())
+            others = " and the writer" if workers < len(left) else ""
+            raise Failed(f"no {what} in time from {workers} of the workers{others}")
+        for source in there:
+            yield left.pop(source)
+
+
+def run(
+    case: Case, writer_part: Part, worker_parts: list[Part], cores: list[int] | None, grace_s: float
+) -> tuple[Written, list[Read]]:
+    """One run: what the writer and each worker say. Raises `Failed`; leaves no process behind."""
     started: list[Worker | Writer] = []
     patience_s = 0.0  # after a failure nobody is waited for
     try:
-        deadline = time.monotonic() + grace_s
         writer = Writer(case, writer_part, None if cores is None else cores[-1])
         started.append(writer)
-        writer.ready(deadline)
-        workers = []
         for index, part in enumerate(worker_parts):
             with on_core(None if cores is None else cores[index % max(1, len(cores) - 1)]):
-                workers.append(Worker(case, part))
-            started.append(workers[-1])
-        for worker in workers:
-            worker.ready(deadline)
+                started.append(Worker(case, part))
+        for process in _in_any_order(started, time.monotonic() + grace_s, "start"):
+            process.ready()
         writer.go()
+        results: dict[Worker | Writer, Any] = {}
         deadline = time.monotonic() + case.schedule.seconds + grace_s
-        reads: list[Read] = []
-        # A worker that fails may leave the writer waiting for it: look at the workers as well.
-        written = writer.written(deadline)
-        for worker in workers:
-            reads.append(worker.read(deadline))
+        for process in _in_any_order(started, deadline, "result (is the last tick lost?)"):
+            results[process] = process.result()
         patience_s = _END_PATIENCE_S
-        return written, reads
+        return results[writer], [results[process] for process in started[1:]]
     finally:
         for process in started:
             process.end(patience_s)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import sys
 
-from _bench import PLACES, Bench, add_options, placement, spare_cores
+from _bench import PLACES, POLLING, Bench, add_options, placement, spare_cores
 from _environment import surroundings, version_of
 from _schedule import TIMED_VALUES
 from _table import Report, Row, medians, options
@@ -81,7 +81,7 @@ def main() -> int:
                 for workers in args.workers:
                     for place in PLACES[args.pin]:
                         for transport in transports:
-                            if transport.waits in ("spins", "polls") and workers > spare:
+                            if transport.waits in POLLING and workers > spare:
                                 continue
                             rows.append({"round": number, **bench.row(transport, shape, workers, place)})
     values = [*TIMED_VALUES, "put ns", "put p99", "late", "cpu %"]

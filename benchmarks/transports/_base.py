@@ -6,7 +6,7 @@ import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from _schedule import Schedule
@@ -34,6 +34,7 @@ class PythonPart:
     make: Callable[..., AbstractContextManager[Any]]
     args: tuple[Any, ...]
     loop: str = ""  # a worker's, of loops.LOOPS
+    repeat_end: bool = False  # a writer's whose transport may lose the end as well: again until all have met it
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ class Transport(ABC):
     needs: str = ""  # the distribution to install, if it is not a part of Python or of this package
     ours: bool = False  # a failure is then ours too
     shapes: tuple[str, ...] = ("paced", "burst", "flat")
-    note: str = field(default="", kw_only=True)  # to be said in each row
 
     @property
     def version(self) -> str | None:

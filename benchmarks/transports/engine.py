@@ -15,6 +15,7 @@ from ._base import Case, ProgramPart, PythonPart, Transport
 
 CAPACITY = 65536
 LAYOUT = 3
+SHAPES = ("paced", "burst", "flat", "held")  # of those with a writer in C++
 WAITS = {"spin": "spins", "adaptive": "spins 10 us", "block": "blocks"}
 
 
@@ -71,7 +72,7 @@ def tickengine(wait: str, how: str = "get", loop: str = "attributes", name: str 
         name or f"tickengine {wait} {how}",
         WAITS[wait],
         ours=True,
-        shapes=("paced", "burst", "flat", "held"),
+        shapes=SHAPES,
         wait=wait,
         how=how,
         loop="columns" if how == "get_many" else loop,
@@ -103,8 +104,7 @@ class Limit(Transport):
 
 
 def limits() -> list[Transport]:
-    shapes = ("paced", "burst", "flat", "held")
     return [
-        Limit("C++ ring poll", "polls", ours=True, shapes=shapes, mode="poll"),
-        Limit("C++ ring futex", "blocks", ours=True, shapes=shapes, mode="futex"),
+        Limit("C++ ring poll", "polls", ours=True, shapes=SHAPES, mode="poll"),
+        Limit("C++ ring futex", "blocks", ours=True, shapes=SHAPES, mode="futex"),
     ]

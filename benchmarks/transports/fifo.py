@@ -12,7 +12,7 @@ from typing import Any
 from tickengine import TickLog, TickQueue, forward
 
 from ._base import Case, Part, ProgramPart, PythonPart, Transport
-from .engine import CAPACITY, LAYOUT
+from .engine import CAPACITY, LAYOUT, SHAPES
 from .stdlib import get_one_by_one, put_bytes, put_dicts
 
 BYTES = 64 << 20  # each
@@ -97,5 +97,5 @@ def transports() -> list[Transport]:
     return [
         FasterFifo("faster-fifo dict", "blocks", "faster-fifo"),
         FasterFifo("faster-fifo raw get_many", "blocks", "faster-fifo", raw=True),
-        Forwarded("faster-fifo forwarder", "blocks", "faster-fifo"),
+        Forwarded("faster-fifo forwarder", "blocks", "faster-fifo", ours=True, shapes=SHAPES),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +11,9 @@ from typing import Any
 from _schedule import Send
 
 from ._base import Case, PythonPart, Transport
+from ._payload import bytes_to_each
 
 BOUND = 65536  # ticks, so that flat out is held back; as many as tickengine's log has here
-NUMBER_AT = 136
-put_number = struct.Struct("<i").pack_into
 
 
 @contextmanager
@@ -39,16 +37,7 @@ def put_dicts(queues: list[Any], fields: dict[str, Any]) -> Iterator[Send]:
 
 @contextmanager
 def put_bytes(queues: list[Any], tick: bytes) -> Iterator[Send]:
-    puts = [queue.put for queue in queues]
-    raw = bytearray(tick)
-
-    def send(number: int) -> None:
-        put_number(raw, NUMBER_AT, number)
-        message = bytes(raw)
-        for put in puts:
-            put(message)
-
-    yield send
+    yield bytes_to_each([queue.put for queue in queues], tick)
 
 
 @dataclass
@@ -82,15 +71,7 @@ def receive_bytes(connection: Any) -> Iterator[Iterator[bytes]]:
 
 @contextmanager
 def send_bytes(connections: list[Any], tick: bytes) -> Iterator[Send]:
-    sends = [connection.send_bytes for connection in connections]
-    raw = bytearray(tick)
-
-    def send(number: int) -> None:
-        put_number(raw, NUMBER_AT, number)
-        for send_one in sends:
-            send_one(raw)
-
-    yield send
+    yield bytes_to_each([connection.send_bytes for connection in connections], tick)
 
 
 @dataclass
