@@ -6,6 +6,7 @@ import argparse
 import ctypes as ct
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from tickengine._shim import lib, new_handle
 LAYOUT = 3
 GRACE_S = 25.0  # beyond the schedule: starting processes, reading what is left
 POLLING = ("spins", "polls")
+_TAG = re.compile(r"bench-(\d+)-\d+x")
 PLACES = {"no": ("free",), "yes": ("pinned",), "both": ("free", "pinned")}
 
 
@@ -70,13 +72,20 @@ def vendor_dict(tick: bytes) -> dict[str, Any]:
     return fields
 
 
-def _sweep(tag: str) -> None:
-    """What a peer, or a process of it that was killed, has left under the run's name."""
-    for path in Path("/dev/shm").glob(f"*{tag}*"):
+def _remove_shared(pattern: str) -> None:
+    for path in Path("/dev/shm").glob(pattern):
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _sweep_killed() -> None:
+    """What runs of a script left that was killed on the spot."""
+    for path in Path("/dev/shm").glob("*bench-*-*x*"):
+        found = _TAG.search(path.name)
+        if found is not None and not Path("/proc", found[1]).exists():
+            _remove_shared(f"*{found[0]}*")
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -94,6 +103,7 @@ class Bench:
 
     def __enter__(self) -> Bench:
         signal.signal(signal.SIGTERM, _stop)
+        _sweep_killed()
         self._programs = Programs()
         self._folder = tempfile.TemporaryDirectory(prefix="tickengine-bench-")
         sources = [f"-I{shim_source() / 'src'}"]
@@ -146,7 +156,8 @@ class Bench:
                 row.update(evaluate(case.schedule, *run(case, transport.writer(case), parts, cores, GRACE_S)))
             finally:
                 transport.close()
-                _sweep(case.tag)
+                # What a peer, or a process of it that was killed, has left under the run's name.
+                _remove_shared(f"*{case.tag}*")
         except (Failed, BrokenRun) as error:
             self._say(transport, notes, f"FAILED: {error}")
         except Exception as error:

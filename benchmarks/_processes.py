@@ -225,10 +225,13 @@ def run(
     try:
         writer = Writer(case, writer_part, None if cores is None else cores[-1])
         started.append(writer)
+        deadline = time.monotonic() + grace_s
+        for process in _in_any_order(started, deadline, "start"):
+            process.ready()  # alone: there are publishers that turn out the readers they find
         for index, part in enumerate(worker_parts):
             with on_core(None if cores is None else cores[index % max(1, len(cores) - 1)]):
                 started.append(Worker(case, part))
-        for process in _in_any_order(started, time.monotonic() + grace_s, "start"):
+        for process in _in_any_order(started[1:], deadline, "start"):
             process.ready()
         writer.go()
         results: dict[Worker | Writer, Any] = {}

@@ -80,7 +80,7 @@ def plot(path: str, rows: list[Row], title: str) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     shapes = [s for s in AXES if any(r["shape"] == s for r in rows)]
     groups = list(dict.fromkeys((r["n"], r["placed"]) for r in rows))
@@ -103,16 +103,16 @@ def plot(path: str, rows: list[Row], title: str) -> None:
                 color = "tab:red" if name.startswith("tickengine") else "tab:gray" if "C++" in name else "tab:blue"
                 spread = [[middle - min(found)], [max(found) - middle]]
                 panel.barh(place, middle, color=color, xerr=spread, ecolor="black", capsize=2)
-                panel.text(
-                    middle, place, f" {middle:,.3g}" if middle < 1000 else f" {middle:,.0f}", va="center", fontsize=7
-                )
+                words = f" {middle:,.3g}" if middle < 1000 else f" {middle:,.0f}"
+                panel.text(max(found), place, words, va="center", fontsize=7)
             panel.set_xscale("log")
+            panel.xaxis.set_minor_formatter(ticker.NullFormatter())
             panel.margins(x=0.2)
             panel.set_yticks(range(len(names)), names, fontsize=8)
             panel.set_title(f"{AXES[shape]} ({workers} worker{'s' if workers > 1 else ''}, {placed})", fontsize=9)
             panel.grid(axis="x", alpha=0.3)
-        axes[line][0].invert_yaxis()
-    figure.suptitle(title, fontsize=9)
+    axes[0][0].invert_yaxis()  # shared by all
+    figure.suptitle(f"red: tickengine, grey: C++ to C++, blue: peers\n{title}", fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     print(f"plot: {path}\n", flush=True)

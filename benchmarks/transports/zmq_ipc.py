@@ -30,16 +30,21 @@ def subscribe(address: str) -> Iterator[Iterator[bytes]]:
 def publish(address: str, workers: int, tick: bytes) -> Iterator[Send]:
     import zmq
 
-    # XPUB is PUB that also says who subscribes: nothing is sent before all workers are there. It can be
-    # told to wait at the high-water mark, where PUB drops.
+    # XPUB is PUB that also says who subscribes, and that can wait at the high-water mark, where PUB drops.
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.set(zmq.SNDHWM, HIGH_WATER)
         socket.set(zmq.XPUB_NODROP, 1)
         socket.set(zmq.XPUB_VERBOSE, 1)  # says each subscription, not only the first to a topic
         socket.bind(address)
-        for _ in range(workers):
-            socket.recv()
-        yield bytes_to_each([socket.send], tick)
+        awaited = list(range(workers))
+
+        def put(message: bytes) -> None:
+            while awaited:  # before the first tick
+                socket.recv()
+                awaited.pop()
+            socket.send(message)
+
+        yield bytes_to_each([put], tick)
 
 
 @dataclass
