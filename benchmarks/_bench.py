@@ -33,7 +33,9 @@ _TAG = re.compile(r"bench-(\d+)-\d+x")
 PLACES = {"no": ("free",), "yes": ("pinned",), "both": ("free", "pinned")}
 
 
-def add_options(parser: argparse.ArgumentParser, *, seconds: float, workers: Sequence[int]) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, *, seconds: float, workers: Sequence[int], shapes: Sequence[str]
+) -> None:
     parser.add_argument("--seconds", type=float, default=seconds, help=f"length of each run (default {seconds:g})")
     numbers = " ".join(map(str, workers))
     parser.add_argument("--workers", type=int, nargs="+", default=list(workers), help=f"default {numbers}")
@@ -45,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser, *, seconds: float, workers: Seq
         choices=list(PLACES),
         help="yes: writer on the last core, workers on the others; both: every case without and with",
     )
-    parser.add_argument("--shapes", nargs="+", help="of paced, burst, flat, held; default what the script measures")
+    parser.add_argument("--shapes", nargs="+", default=list(shapes), choices=shapes, help="default all")
 
 
 def placement(pin: str) -> str:
@@ -59,7 +61,7 @@ def spare_cores() -> int:
 
 
 def vendor_dict(tick: bytes) -> dict[str, Any]:
-    """AlgoPlus's dict of a vendor struct: all 44 fields."""
+    """AlgoPlus's dict of a vendor struct: all fields."""
     log = TickLog.create(f"bench-{os.getpid()}-dict", 64)
     writer = new_handle()
     lib().writer_open(log.handle, True, ct.byref(writer))

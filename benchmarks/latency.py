@@ -55,7 +55,7 @@ def chosen(waits: list[str], takes: list[str], reads: list[str], only: list[str]
 
 def main() -> int:
     parser = options(__doc__ or "", rounds=5)
-    add_options(parser, seconds=3.0, workers=(1, 2, 4, 8))
+    add_options(parser, seconds=3.0, workers=(1, 2, 4, 8), shapes=("paced", "burst"))
     parser.add_argument("--waits", nargs="+", default=list(engine.WAITS), choices=list(engine.WAITS))
     parser.add_argument("--take", nargs="+", default=["get", "iter"], choices=["get", "iter"])
     parser.add_argument("--read", nargs="+", default=["text"], choices=["text", "index"])
@@ -77,7 +77,7 @@ def main() -> int:
     rows: list[Row] = []
     with Bench(args.seconds) as bench:
         for number in range(1, args.rounds + 1):
-            for shape in args.shapes or ("paced", "burst"):
+            for shape in args.shapes:
                 for workers in args.workers:
                     for place in PLACES[args.pin]:
                         for transport in transports:

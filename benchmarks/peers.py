@@ -2,7 +2,7 @@
 
     writer process ──▶ transport ──▶ 1 or 4 worker processes, each of which receives everything
 
-One vendor struct of 584 bytes, all 44 fields. Peers are written to by Python, as dicts (AlgoPlus's pattern)
+One vendor struct of 584 bytes, all 46 fields. Peers are written to by Python, as dicts (AlgoPlus's pattern)
 or as raw bytes; the rows with ``forwarder``, ``tickengine`` and ``C++ ring`` have a writer in C++. A worker
 reads price and instrument: of a dict, by unpacking the bytes, from a struct, from a `Tick`, or as two columns
 (``get_many``). Transports for one reader get one channel for each worker.
@@ -120,7 +120,7 @@ def plot(path: str, rows: list[Row], title: str) -> None:
 
 def main() -> int:
     parser = options(__doc__ or "", rounds=5)
-    add_options(parser, seconds=2.0, workers=(1, 4))
+    add_options(parser, seconds=2.0, workers=(1, 4), shapes=SHAPES)
     parser.add_argument("--only", metavar="A,B", help="transports whose name contains one of these")
     parser.add_argument("--plot", metavar="FILE", help="draw the medians into FILE (PNG); needs matplotlib")
     args = parser.parse_args()
@@ -143,7 +143,7 @@ def main() -> int:
     rows: list[Row] = []
     with Bench(args.seconds) as bench:
         for number in range(1, args.rounds + 1):
-            for shape in args.shapes or SHAPES:
+            for shape in args.shapes:
                 for workers in args.workers:
                     for place in PLACES[args.pin]:
                         for transport in transports:

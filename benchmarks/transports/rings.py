@@ -58,7 +58,8 @@ def msgq_publish(endpoint: str, tick: bytes) -> Iterator[Send]:
 class Msgq(Transport):
     """A broadcast ring whose publisher never waits; a reader that is overtaken starts again at the newest."""
 
-    def open(self, case: Case) -> None: ...
+    def open(self, case: Case) -> None:
+        """The publisher makes the ring."""
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(msgq_subscribe, (case.tag,), "raw")
