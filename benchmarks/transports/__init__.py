@@ -1,0 +1,1 @@
+"""Ways from a writer process to worker processes, one file for each family."""

@@ -1,0 +1,101 @@
+"""faster-fifo: dicts, raw bytes in batches, and the engine's forwarder, which puts from C++."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, repeat, starmap
+from typing import Any
+
+from tickengine import TickLog, TickQueue, forward
+
+from ._base import Case, Part, ProgramPart, PythonPart, Transport
+from .engine import CAPACITY, LAYOUT, SHAPES
+from .stdlib import get_one_by_one, put_bytes, put_dicts
+
+BYTES = 64 << 20  # each
+
+
+@contextmanager
+def get_batches(queue: Any) -> Iterator[Iterator[bytes]]:
+    """Batches of bytes, handed out one by one."""
+    yield chain.from_iterable(starmap(queue.get_many, repeat(())))
+
+
+@dataclass
+class FasterFifo(Transport):
+    """One queue for each worker. When it is full, ``put`` waits for up to ten seconds."""
+
+    raw: bool = False
+    queues: list[Any] = field(default_factory=list)
+
+    def open(self, case: Case) -> None:
+        import faster_fifo
+
+        more = {"loads": bytes, "dumps": bytes} if self.raw else {}  # without pickle
+        self.queues = [faster_fifo.Queue(BYTES, **more) for _ in range(case.workers)]
+
+    def worker(self, case: Case, index: int) -> PythonPart:
+        if self.raw:
+            return PythonPart(get_batches, (self.queues[index],), "raw")
+        return PythonPart(get_one_by_one, (self.queues[index],), "dicts")
+
+    def writer(self, case: Case) -> PythonPart:
+        if self.raw:
+            return PythonPart(put_bytes, (self.queues, case.tick))
+        return PythonPart(put_dicts, (self.queues, case.fields))
+
+    def close(self) -> None:
+        for queue in self.queues:
+            queue.close()
+        self.queues = []
+
+
+@dataclass
+class Forwarded(FasterFifo):
+    """C++ writer, the engine's log, a forwarder's thread for each queue (in this process), `Tick` objects."""
+
+    log: TickLog | None = None
+    places: list[TickQueue] = field(default_factory=list)
+    forwarders: list[Any] = field(default_factory=list)
+
+    def open(self, case: Case) -> None:
+        super().open(case)
+        self.log = TickLog.create(f"{case.tag}-log", CAPACITY)
+        for position, queue in enumerate(self.queues):
+            place = forward.place_for(queue, position)
+            self.places.append(place)
+            place.bind(self.log)
+            self.forwarders.append(forward.start_forwarder(place, queue, self.log))
+
+    def worker(self, case: Case, index: int) -> PythonPart:
+        return PythonPart(get_one_by_one, (self.queues[index],), "attributes")
+
+    def writer(self, case: Case) -> Part:
+        assert self.log is not None
+        command = [case.programs["paced_writer"], os.fsdecode(self.log.path), str(LAYOUT), case.tick_file]
+        return ProgramPart([*command, *case.schedule.arguments])
+
+    def close(self) -> None:
+        for forwarder in self.forwarders:
+            forwarder.stop(drain=False)
+        log, self.log = self.log, None
+        if log is not None:
+            log.end()
+        for place in self.places:
+            place.close()
+        if log is not None:
+            log.unlink()
+            log.close()
+        self.places, self.forwarders = [], []
+        super().close()
+
+
+def transports() -> list[Transport]:
+    return [
+        FasterFifo("faster-fifo dict", "blocks", "faster-fifo"),
+        FasterFifo("faster-fifo raw get_many", "blocks", "faster-fifo", raw=True),
+        Forwarded("faster-fifo forwarder", "blocks", "faster-fifo", ours=True, shapes=SHAPES),
+    ]
