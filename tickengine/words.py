@@ -6,6 +6,7 @@ Error names: the vendor's error table.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -136,3 +137,17 @@ def decode(text: bytes, encoding: str = "gb18030") -> str:
     locale: the codec is Python's own.
     """
     return text.decode("ascii") if text.isascii() else text.decode(encoding, "replace")
+
+
+texts: dict[bytes, str] = {}
+"""Texts that come again and again, decoded: ids and days. The same `str` each time, so its hash is made once."""
+
+_MOST_TEXTS = 65536  # more than there are instruments; beyond it, data is damaged
+
+
+def remember(text: bytes) -> str:
+    """`decode`, and into `texts`."""
+    if len(texts) >= _MOST_TEXTS:
+        texts.clear()
+    decoded = texts[text] = sys.intern(decode(text))
+    return decoded

@@ -46,6 +46,24 @@ def test_attributes_are_str_and_mapping_is_bytes(feed: Feed) -> None:
         tick["Sequence"]
 
 
+def test_every_field_of_the_dict_is_the_records_own() -> None:
+    tick = Tick()
+    for number, (name, kind) in enumerate(RECORD_FIELDS, 1):
+        if kind[0] == "S":
+            setattr(tick, "_" + name if name != "Reserved1" else name, b"%d" % number)
+        else:
+            setattr(tick, name, number)
+    values = tick.to_dict()
+    numbers = {name: number for number, (name, _) in enumerate(RECORD_FIELDS, 1)}
+    assert {name: int(value) for name, value in values.items() if value} == {
+        name: numbers[name] for name in VENDOR_FIELDS if name != "ExchangeInstID"
+    }
+    assert values["ExchangeInstID"] == b""
+    again = tick.to_dict()
+    again["LastPrice"] = None
+    assert tick.to_dict() == values  # each call gives a dict of the caller's own
+
+
 def test_a_tick_survives_pickling_copying_and_comparing(feed: Feed) -> None:
     feed.tick("rb2601", ExchangeInstID=b"other")
     tick = feed.queue().get()
