@@ -93,10 +93,12 @@ class Taking:
         self._hand = Take(max=BATCH)
         self._arg = ct.byref(self._hand)
         self._poll: Any = _nothing_yet
+        self._first_look: Any = _nothing_yet
 
     def _begin_taking(self, log: TickLog, reader: ct.c_void_p) -> None:
         shim = lib()
-        self._poll, self._spin, self._take = shim.reader_poll, shim.reader_spin, shim.reader_take
+        self._poll, self._first_look = shim.reader_poll, shim.reader_first_look
+        self._spin, self._take = shim.reader_spin, shim.reader_take
         word = shim.reader_handed(reader)
         self._handed = memoryview(ct.cast(word, ct.POINTER(ct.c_uint64 * 1)).contents).cast("B").cast("Q")
         self._given = self._handed[0] + 1  # what _handed becomes with the first tick of the batch
@@ -191,7 +193,7 @@ class Taking:
         """At least one more tick behind those that have been given out, or an exception."""
         if self._count == BATCH:
             self._recycle()
-        count = self._poll(self._arg)
+        count = self._first_look(self._arg) if block else self._poll(self._arg)
         if count <= 0:
             deadline = None if timeout is None else time.monotonic() + timeout
             count = self._refill_later(block, deadline)
@@ -249,7 +251,7 @@ class Taking:
             take = chosen.take
             take.max = limit
             try:
-                count = self._poll(chosen.arg)
+                count = self._first_look(chosen.arg) if block else self._poll(chosen.arg)
                 if count <= 0:
                     count = self._await(take, chosen.arg, deadline, block)
             except Rebound:

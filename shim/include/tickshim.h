@@ -258,6 +258,10 @@ TK_API void tk_reader_close(tk_reader *reader);
 TK_API int32_t tk_reader_take(tk_take *take);
 /* The same without waiting: for a caller that holds a lock of its own, such as Python's. */
 TK_API int32_t tk_reader_poll(tk_take *take);
+/* The same for a caller that would wait for more. In a flood that lasts, more than half a million ticks a
+ * second, it says AGAIN though there may be something: tk_reader_take() then rests for some 50 us first, and
+ * takes the more at once. Not when wait_mode is spin. */
+TK_API int32_t tk_reader_first_look(tk_take *take);
 /* The same, looking again and again for less than a microsecond; to be called in a loop. Returns 0 to be
  * called again, TK_LOOK when the state says something else: EMPTY when deadline_ns is over, AGAIN now and
  * then, ENDED, ORPHANED, RETIRED. */

@@ -327,6 +327,7 @@ void tk_reader_close(tk_reader* reader) {
 
 int32_t tk_reader_take(tk_take* take) { return take->reader->reader.take(take); }
 int32_t tk_reader_poll(tk_take* take) { return take->reader->reader.poll(take); }
+int32_t tk_reader_first_look(tk_take* take) { return take->reader->reader.first_look(take); }
 int32_t tk_reader_spin(tk_take* take) { return take->reader->reader.spin(take); }
 uint64_t* tk_reader_handed(tk_reader* reader) { return reader->reader.handed(); }
 uint64_t tk_reader_waiting(tk_reader* reader) { return reader->reader.waiting(); }

@@ -19,6 +19,11 @@ constexpr std::int64_t kUnsureSleep = 1000000;
 // Whether anybody is left who could write takes a look into /proc: after about 50 ms.
 constexpr int kSpinLooks = 16;
 constexpr std::uint32_t kLookRound = 1u << 11, kLookForOwner = 1u << 17;
+// A flood: so many ticks within this time, at more than half a million a second for tens of milliseconds.
+// No market does that, a recording played flat out does. Who keeps up with it rests so long between looks,
+// and has done so for the last time when fewer than kFloodFew have come meanwhile.
+constexpr std::uint32_t kFloodTicks = 16384, kFloodFew = 16;
+constexpr std::int64_t kFloodTime = 32000000, kRest = 200000;
 // Adaptive: long enough to catch the rest of a burst, short enough to cost nothing measurable.
 constexpr std::int64_t kAdaptiveSpin = 10000;
 
@@ -408,6 +413,7 @@ std::uint32_t Reader::look(tk_take* t) {
     const std::uint32_t count = collect(t);
     if (count != 0) {
         commit(count, t->handed != 0);
+        watch_for_flood(count);
         t->used += count;
         t->count = count;
         t->state = TK_TAKE_OK;
@@ -424,6 +430,28 @@ std::uint32_t Reader::look(tk_take* t) {
     return 0;
 }
 
+// A flood that lasts is better taken in larger pieces. To look after each tick takes its line from the
+// writer each time, and with more processes than processors it takes their time from the vendor's thread.
+void Reader::watch_for_flood(std::uint32_t count) {
+    since_mark_ += count;
+    if (since_mark_ < kFloodTicks) return;
+    const std::int64_t now = monotonic_ns();
+    flood_ = now - mark_ < kFloodTime && log_->capacity >= kFloodTicks;
+    mark_ = now;
+    since_mark_ = 0;
+}
+
+bool Reader::should_rest(const tk_take& t) const {
+    return flood_ && now_.Cursor >= head_seen_ && t.wait_mode != TK_WAIT_SPIN && t.timeout_ns != 0;
+}
+
+std::int32_t Reader::first_look(tk_take* t) {
+    if (!should_rest(*t)) return poll(t);
+    t->count = 0;
+    t->state = TK_TAKE_AGAIN;
+    return 0;
+}
+
 std::int32_t Reader::poll(tk_take* t) {
     const Busy busy(&busy_);
     if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
@@ -437,8 +465,11 @@ std::int32_t Reader::take(tk_take* t) {
     if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
     // Half of what fits is 146 years: the sum cannot overflow.
     const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
+    const bool resting = should_rest(*t);
+    if (resting) rest(t->timeout_ns < 0 ? kRest : std::min(t->timeout_ns, kRest));
     for (;;) {
         look(t);
+        if (resting && t->count < kFloodFew) flood_ = false;
         if (t->state != TK_TAKE_EMPTY || t->timeout_ns == 0) break;
         t->state = wait(*t, deadline);
         if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;

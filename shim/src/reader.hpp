@@ -17,6 +17,7 @@ public:
     void close();
     // Each returns the number of records taken or an error; see tickshim.h.
     std::int32_t take(tk_take* t);
+    std::int32_t first_look(tk_take* t);
     std::int32_t poll(tk_take* t);
     std::int32_t spin(tk_take* t);
     void counters(tk_take* t);
@@ -49,6 +50,8 @@ private:
     std::uint64_t number_of(const Record& r) const;
     void reconcile();
     void commit(std::uint32_t count, bool handed);
+    void watch_for_flood(std::uint32_t count);
+    bool should_rest(const tk_take& t) const;
     bool ended();
     bool retired() const;
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
@@ -69,6 +72,9 @@ private:
     std::uint64_t head_seen_ = 0;
     std::uint64_t batch_first_ = 0;
     std::uint32_t slices_ = 0;  // of spin()
+    bool flood_ = false;
+    std::uint32_t since_mark_ = 0;  // ticks taken since mark_
+    std::int64_t mark_ = 0;         // CLOCK_MONOTONIC
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
 };

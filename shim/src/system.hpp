@@ -25,6 +25,12 @@ inline std::int64_t clock_ns(clockid_t id) {
 
 inline std::int64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
+// Not to be woken: for as long as it takes. A signal ends it early.
+inline void rest(std::int64_t ns) {
+    const timespec t{0, static_cast<long>(ns)};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr);
+}
+
 // Sleeps while *word == expected, at most timeout_ns. Returns 0 when woken or changed, else errno.
 inline int futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t expected, std::int64_t timeout_ns) {
     timespec t{static_cast<time_t>(timeout_ns / 1000000000), static_cast<long>(timeout_ns % 1000000000)};

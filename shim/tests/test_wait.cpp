@@ -382,3 +382,51 @@ TEST(a_log_whose_process_has_died_is_an_orphan_once_it_is_drained) {
     log.header->OwnerProcess = tk::process_identity(getpid());  // a supervisor that may start a new writer
     CHECK_EQ(take(reader, 2, 10000000).state(), TK_TAKE_EMPTY);
 }
+
+TEST(a_spin_says_when_to_look_round_when_the_time_is_over_and_when_there_is_an_end) {
+    TestLog t(16);
+    auto q = t.queue();
+    auto& reader = q->open();
+    tk::Record out[8];
+    tk_take spin{};
+    spin.block = out;
+    spin.max = 8;
+    spin.handed = 1;
+    spin.wait_mode = TK_WAIT_SPIN;
+    spin.deadline_ns = INT64_MAX;
+    std::int32_t said = 0;
+    int calls = 0;
+    for (; said == 0 && calls < 1000000; ++calls) said = reader.spin(&spin);
+    CHECK_EQ(said, TK_LOOK);
+    CHECK_EQ(spin.state, TK_TAKE_AGAIN);
+    CHECK(calls > 1);
+    t.ticks(3);
+    CHECK_EQ(reader.spin(&spin), 3);
+    CHECK_EQ(spin.used, 3u);
+    CHECK_EQ(spin.received, 3u);
+    spin.deadline_ns = tk::monotonic_ns();
+    CHECK_EQ(reader.spin(&spin), TK_LOOK);
+    CHECK_EQ(spin.state, TK_TAKE_EMPTY);
+    t.tick();
+    CHECK_EQ(reader.spin(&spin), 1);  // what is there comes before the time
+    spin.deadline_ns = INT64_MAX;
+    tk::end_log(&t.log);
+    CHECK_EQ(reader.spin(&spin), TK_LOOK);
+    CHECK_EQ(spin.state, TK_TAKE_ENDED);
+    CHECK_EQ(spin.count, 0u);
+}
+
+TEST(a_spin_ends_when_the_queue_is_closed_by_its_maker) {
+    TestLog t(16);
+    auto q = t.queue();
+    auto& reader = q->open();
+    tk::Record out[8];
+    tk_take spin{};
+    spin.block = out;
+    spin.max = 8;
+    spin.deadline_ns = INT64_MAX;
+    CHECK_EQ(reader.spin(&spin), 0);
+    tk::retire_queue(&q->queue);
+    CHECK_EQ(reader.spin(&spin), TK_LOOK);
+    CHECK_EQ(spin.state, TK_TAKE_RETIRED);
+}
