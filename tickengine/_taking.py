@@ -62,6 +62,24 @@ class Block:
 class Taking:
     """What `TickQueue` needs of its reader while it has one."""
 
+    # What each tick goes through has places of its own: with all others an instance has more attributes than
+    # Python keeps close.
+    __slots__ = (
+        "_arg",
+        "_blocks",
+        "_count",
+        "_first_look",
+        "_given",
+        "_hand",
+        "_handed",
+        "_next",
+        "_pointers",
+        "_poll",
+        "_spin",
+        "_take",
+        "_ticks",
+    )
+
     name: str
     events: bool
     _closed: bool
@@ -211,15 +229,22 @@ class Taking:
 
     def _recycle(self) -> None:
         """All have been given out: their memory can be used again, but for those somebody still holds."""
-        ticks, pointers = self._ticks, self._pointers
-        if self.events or list(map(sys.getrefcount, ticks)) != _UNHELD:
-            for i, references in enumerate(map(sys.getrefcount, ticks)):
-                if references != _UNHELD[0] or type(ticks[i]) is not Tick:
-                    ticks[i] = fresh = _new_tick(self._log)
-                    pointers[i] = ct.addressof(fresh)
+        ticks = self._ticks
+        references = list(map(sys.getrefcount, ticks))
+        if references[-1] != _UNHELD[-1]:  # as a rule: it is what the program looks at just now
+            self._renew(-1)
+            references[-1] = _UNHELD[-1]
+        if references != _UNHELD or self.events:
+            for i, (now, unheld) in enumerate(zip(references, _UNHELD)):
+                if now != unheld or type(ticks[i]) is not Tick:
+                    self._renew(i)
         self._given += BATCH
         self._next = self._count = 0
         self._hand.used = 0
+
+    def _renew(self, i: int) -> None:
+        self._ticks[i] = fresh = _new_tick(self._log)
+        self._pointers[i] = ct.addressof(fresh)
 
     def _make_events(self, start: int, stop: int) -> None:
         ticks = self._ticks
