@@ -73,10 +73,8 @@ class Read:
 
 def vendor_struct() -> tuple[bytearray, int]:
     """The newest layout's DepthMarketData with every field filled, and where its ``Volume`` is."""
-    for version in json.loads(lib().vendor_tables())["versions"]:
-        if version["layout"] == _LAYOUT:
-            break
-    depth = version["structs"]["DepthMarketData"]
+    versions = json.loads(lib().vendor_tables())["versions"]
+    depth = next(v for v in versions if v["layout"] == _LAYOUT)["structs"]["DepthMarketData"]
     texts = {
         "TradingDay": b"20260105",
         "ActionDay": b"20260105",
