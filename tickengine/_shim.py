@@ -206,6 +206,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
         (_P, ct.POINTER(ProductRule), _U32, ct.POINTER(_I32), _U32, _I32, _I32),
     ),
     ("tk_writer_flood", "status", (_P, _U32, _P, _U64, _I32, ct.POINTER(_I64))),
+    ("tk_writer_paced", "status", (_P, _U32, _P, _I64, _I64, _U64, _U64, _P)),
     ("tk_queue_create", "status", (_S, _S, _ids, _U32, _I64, _I32, _I32, _U32, _PP)),
     ("tk_queue_attach", "status", (_S, _PP)),
     ("tk_queue_close", None, (_P,)),

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from . import demo, vendor
+from . import bench, demo, vendor
 from ._errors import TickEngineError
 from .front import cli as front_cli
 from .log import TickLog
@@ -58,6 +58,7 @@ _Run = Callable[[argparse.Namespace], int]
 COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "demo": ("a live feed on this machine: front, engine and two workers", demo.add_arguments, demo.run),
     "front": ("a CTP market-data front on this machine, for tests at any hour", front_cli.add_arguments, front_cli.run),
+    "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
 }

@@ -185,6 +185,13 @@ TK_API int32_t tk_writer_set_rules(tk_writer *writer, const tk_product_rule *pro
  * benchmarks. stamped: take the receive stamp each time. Blocks; *elapsed_ns is the time it took. */
 TK_API int32_t tk_writer_flood(tk_writer *writer, uint32_t layout, const void *depth_market_data,
                                uint64_t count, int32_t stamped, int64_t *elapsed_ns);
+/* The same on a schedule: `burst` copies are due at start_ns (CLOCK_MONOTONIC) and every interval_ns
+ * after it, `count` in all. Sleeps until 0.1 ms before, spins the rest. A schedule that cannot be held
+ * is not stretched: the next ticks stay due when they were. Blocks. times has room for 2 * count
+ * numbers: when publishing of each tick began, and when it was done. */
+TK_API int32_t tk_writer_paced(tk_writer *writer, uint32_t layout, const void *depth_market_data,
+                               int64_t start_ns, int64_t interval_ns, uint64_t burst, uint64_t count,
+                               int64_t *times);
 
 /* ---- queue ------------------------------------------------------------------------------- */
 typedef struct tk_queue tk_queue;

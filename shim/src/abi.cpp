@@ -235,6 +235,24 @@ int32_t tk_writer_flood(tk_writer* writer, uint32_t layout, const void* depth_ma
     return TK_OK;
 }
 
+int32_t tk_writer_paced(tk_writer* writer, uint32_t layout, const void* depth_market_data, int64_t start_ns,
+                        int64_t interval_ns, uint64_t burst, uint64_t count, int64_t* times) {
+    const tk::DepthLayout* l = tk::depth_layout(layout);
+    if (l == nullptr) return fail(TK_E_ARG, "DepthMarketData layout %u is not known", layout);
+    if (burst == 0 || interval_ns < 0) return fail(TK_E_ARG, "a schedule needs a burst of at least 1 and no negative interval");
+    alignas(8) char depth[1024] = {};
+    std::memcpy(depth, depth_market_data, l->size);
+    for (uint64_t i = 0; i < count; ++i) {
+        if (i % burst == 0) tk::wait_until(start_ns + static_cast<int64_t>(i / burst) * interval_ns);
+        const auto volume = static_cast<int32_t>(i);
+        std::memcpy(depth + tk::depth::kVolume, &volume, sizeof volume);
+        *times++ = tk::monotonic_ns();
+        writer->writer.publish_tick(*l, depth, writer->writer.clock().now());
+        *times++ = tk::monotonic_ns();
+    }
+    return TK_OK;
+}
+
 // ---- queue ----
 
 int32_t tk_queue_create(const char* path, const char* name, const char* const* ids, uint32_t count,

@@ -116,4 +116,15 @@ private:
 
 inline void cpu_relax() { __builtin_ia32_pause(); }
 
+// Returns at `when` of CLOCK_MONOTONIC and hardly later: a sleep alone is some tens of microseconds late.
+inline void wait_until(std::int64_t when) {
+    constexpr std::int64_t spin = 100000;
+    while (monotonic_ns() < when - spin) {
+        const std::int64_t until = when - spin;
+        const timespec t{static_cast<time_t>(until / 1000000000), static_cast<long>(until % 1000000000)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, nullptr);
+    }
+    while (monotonic_ns() < when) cpu_relax();
+}
+
 }  // namespace tk
