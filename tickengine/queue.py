@@ -34,7 +34,8 @@ class TickQueue(Taking):
             the log), or a sequence.
         events: also yield `Event`\\ s, in their place between the ticks.
         wait: how a blocking read waits. ``"adaptive"`` spins 10 µs, then sleeps; ``"block"`` sleeps at
-            once; ``"spin"`` never sleeps: lowest latency, one CPU busy.
+            once; ``"spin"`` never sleeps: lowest latency, one CPU busy, the GIL held unless the process has
+            other Python threads.
         skip: flags (`TickFlag`, joined with ``|``): ticks that have one of them are passed over and
             counted in `skipped`.
         name: by which another process can take the queue up; default is a random one.
