@@ -23,7 +23,7 @@ from parts.environment import surroundings, version_of
 from parts.logs import CAPACITY, VOLUMES, OwnWriter, own_log
 from parts.placement import Cores, placement
 from parts.processes import run_to_end, script, tag
-from parts.programs import Programs, instructions_per_tick, valgrind_version
+from parts.programs import Programs, add_valgrind_option, instructions_per_tick, report_instructions, valgrind_version
 from parts.report import Report, Row, check, medians, options, with_spread
 from parts.workers import workers_on_own_log
 
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--spin", type=int, nargs="*", default=[1], help="spinning workers (default 1)")
     parser.add_argument("--block", type=int, nargs="*", default=[1, 2, 4], help="blocking workers (default 1 2 4)")
     parser.add_argument("--pin", action="store_true", help=placement(front=False))
+    add_valgrind_option(parser)
     args = parser.parse_args()
     cores = Cores(args.pin)
     report = Report(
@@ -118,7 +119,7 @@ def main() -> None:
         surroundings(
             cores.words,
             args.commit,
-            valgrind=valgrind_version() or "none",
+            valgrind=valgrind_version(),
             ring=f"{CAPACITY} ticks",
             tickengine=version_of("tickengine"),
         ),
@@ -143,11 +144,9 @@ def main() -> None:
         table(report, "flood", flood, ["wait", "workers"], ["wall ns", "cpu ns", "wakes", "lost %"], [])
         values = ["mean", "p50", "p99", "max", "pair", "wakes"]
         table(report, "burst and paced", shaped, ["shape", "wait", "workers"], values, ["mean", "p50"])
-        if valgrind_version() is None:
-            report.note("instructions", "not counted: valgrind was not found")
-        else:
-            columns = ["layout", "stamp", "queues", "instructions"]
-            report.table("instructions per tick (valgrind)", instructions(programs), columns)
+        report_instructions(
+            report, ["layout", "stamp", "queues"], lambda: instructions(programs), unwanted=args.no_valgrind
+        )
     report.save()
 
 

@@ -14,7 +14,7 @@ import statistics
 
 from parts.environment import surroundings
 from parts.processes import run_to_end, script
-from parts.programs import Programs, instructions_per_tick, valgrind_version
+from parts.programs import Programs, add_valgrind_option, instructions_per_tick, report_instructions, valgrind_version
 from parts.report import Report, Row, medians, options, with_spread
 
 CASES = ("none", "copy", "record", "judge", "whole")
@@ -38,10 +38,11 @@ def main() -> None:
     parser = options(__doc__ or "", rounds=7)
     parser.add_argument("--instruments", type=int, nargs="*", default=[1, 50, 500, 5000])
     parser.add_argument("--pieces", type=int, default=15, help=f"pieces of {TICKS} ticks per case and round")
+    add_valgrind_option(parser)
     args = parser.parse_args()
     report = Report(
         "normalise: nanoseconds per tick",
-        surroundings("left to the scheduler", args.commit, valgrind=valgrind_version() or "none"),
+        surroundings("left to the scheduler", args.commit, valgrind=valgrind_version()),
         args.json,
     )
     rows: list[Row] = []
@@ -59,10 +60,7 @@ def main() -> None:
         report.table("rounds", rows, ["round", "instruments", *values])
         summary = medians(rows, ["instruments"], values)
         report.table("medians", summary, ["instruments", *with_spread(values)])
-        if valgrind_version() is None:
-            report.note("instructions", "not counted: valgrind was not found")
-        else:
-            report.table("instructions per tick (valgrind)", instructions(program, 500), ["case", "instructions"])
+        report_instructions(report, ["case"], lambda: instructions(program, 500), unwanted=args.no_valgrind)
     report.save()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tickengine
@@ -15,7 +16,7 @@ from tickengine._shim import lib
 
 from .depth import depth_struct
 from .processes import run_to_end, tag
-from .report import check
+from .report import BrokenRun, Report, Row
 
 HERE = Path(__file__).resolve().parents[1]
 CXX = os.environ.get("CXX", "g++")
@@ -66,11 +67,24 @@ class Programs:
         self._folder.cleanup()
 
 
-def valgrind_version() -> str | None:
-    """None if it is not installed."""
+def add_valgrind_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-valgrind", action="store_true", help="count no instructions")
+
+
+def valgrind_version() -> str:
     if shutil.which(VALGRIND[0]) is None:
-        return None
+        return "none"
     return run_to_end([VALGRIND[0], "--version"]).stdout.strip()
+
+
+def report_instructions(
+    report: Report, case: Sequence[str], rows: Callable[[], Sequence[Row]], *, unwanted: bool
+) -> None:
+    """A table of what valgrind counts, or why there is none."""
+    if unwanted or shutil.which(VALGRIND[0]) is None:
+        report.note("instructions", "not counted: " + ("--no-valgrind" if unwanted else "valgrind was not found"))
+    else:
+        report.table("instructions per tick (valgrind)", rows(), [*case, "instructions"])
 
 
 def instructions_per_tick(command: Sequence[str], few: int) -> float:
@@ -79,7 +93,7 @@ def instructions_per_tick(command: Sequence[str], few: int) -> float:
     for ticks in (few, 2 * few):
         done = run_to_end([*VALGRIND, *command, str(ticks)], limit_s=_COUNT_LIMIT_S)
         found = re.search(r"Collected\s*:\s*(\d+)", done.stderr)
-        check(found is not None, f"valgrind has printed no count: {done.stderr[-300:]}")
-        assert found is not None
+        if found is None:
+            raise BrokenRun(f"valgrind has printed no count: {done.stderr[-300:]}")
         totals.append(int(found.group(1)))
     return (totals[1] - totals[0]) / few
