@@ -24,7 +24,7 @@ from __future__ import annotations
 from parts.environment import surroundings, version_of
 from parts.logs import CAPACITY
 from parts.processes import script
-from parts.report import Report, Row, medians, options
+from parts.report import Report, medians, options
 from parts.schedule import TIMED_VALUES
 from transports import engine, fifo, runs, stdlib
 from transports.base import Transport
@@ -65,15 +65,8 @@ def main() -> int:
         args.json,
     )
     transports = runs.skip_missing(wanted, report)
-    rows: list[Row] = []
     with runs.TransportRuns(args.seconds) as bench:
-        for number in range(1, args.rounds + 1):
-            for shape in args.shapes:
-                for workers in args.workers:
-                    for place in runs.PLACES[args.pin]:
-                        for transport in transports:
-                            if not runs.polls_without_core(transport, workers):
-                                rows.append({"round": number, **bench.row(transport, shape, workers, place)})
+        rows = bench.rounds(args, transports, lambda t, _shape, workers: not runs.polls_without_core(t, workers))
     values = [*TIMED_VALUES, "put ns", "put p99", "late", "cpu %"]
     case = ["shape", "n", "placed", "transport"]
     report.table("rounds", rows, ["round", *case, *values, "lost %", "ticks", "note"])

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
-import sys
 from typing import Any
 
 from parts.environment import surroundings
@@ -127,16 +126,8 @@ def main() -> int:
     )
     report = Report("peers: the same tick through every transport", facts, args.json)
     transports = runs.skip_missing(wanted, report)
-    rows: list[Row] = []
     with runs.TransportRuns(args.seconds) as bench:
-        for number in range(1, args.rounds + 1):
-            for shape in args.shapes:
-                for workers in args.workers:
-                    for place in runs.PLACES[args.pin]:
-                        for transport in transports:
-                            if shape in transport.shapes:
-                                rows.append({"round": number, **bench.row(transport, shape, workers, place)})
-            print(f"round {number} of {args.rounds} done", file=sys.stderr, flush=True)
+        rows = bench.rounds(args, transports, lambda t, shape, _workers: shape in t.shapes)
     timed = [*TIMED_VALUES, "put ns", "put p99", "late", "cpu %", "lost %"]
     flat = ["msgs/s", "lost %", "put ns", "cpu %"]
     summary = medians(rows, [*CASE, "waits"], list(dict.fromkeys([*timed, *flat])))

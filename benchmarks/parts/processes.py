@@ -55,10 +55,13 @@ def _tagged(words: str) -> list[Path]:
 def remove_tagged(words: str) -> None:
     """What has *words*, the beginning of a tag, in its name."""
     for path in _tagged(words):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            pass  # its own script, or another one that clears up, was faster
 
 
 def _remove_of_killed() -> None:

@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,19 @@ class TransportRuns:
 
     def __exit__(self, *_exc: object) -> None:
         self._held.close()
+
+    def rounds(
+        self, args: Any, transports: list[Transport], wanted: Callable[[Transport, str, int], bool]
+    ) -> list[Row]:
+        """All cases in turn, again in each round. *wanted*: with this transport, shape and number of workers?"""
+        rows: list[Row] = []
+        for number in range(1, args.rounds + 1):
+            for shape, workers, place in product(args.shapes, args.workers, PLACES[args.pin]):
+                for transport in transports:
+                    if wanted(transport, shape, workers):
+                        rows.append({"round": number, **self.row(transport, shape, workers, place)})
+            print(f"round {number} of {args.rounds} done", file=sys.stderr, flush=True)
+        return rows
 
     def row(self, transport: Transport, shape: str, workers: int, place: str) -> Row:
         """One run of one transport. What goes wrong stands in its ``note``."""
