@@ -37,6 +37,7 @@ class FasterFifo(Transport):
 
         more = {"loads": bytes, "dumps": bytes} if self.raw else {}  # without pickle
         self.queues = [faster_fifo.Queue(BYTES, **more) for _ in range(case.workers)]
+        self.held.callback(self.queues.clear)  # their memory goes with the run
         for queue in self.queues:
             self.held.callback(queue.close)
 

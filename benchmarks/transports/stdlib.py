@@ -50,6 +50,7 @@ class MpQueue(Transport):
     def open(self, case: Case) -> None:
         # Bounded, so that flat out is held back: as many ticks as tickengine's log has here.
         self.queues = [CONTEXT.Queue(CAPACITY) for _ in range(case.workers)]
+        self.held.callback(self.queues.clear)  # their memory goes with the run
         for queue in self.queues:
             self.held.callback(queue.close)
 
