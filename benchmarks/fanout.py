@@ -16,17 +16,16 @@ wake-ups per burst or paced tick, of all workers.
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import statistics
-import subprocess
 from contextlib import ExitStack
 
-from _crew import pin
-from _environment import Programs, surroundings, version_of
-from _feed import CAPACITY, VOLUMES, Cores, OwnWriter, own_log
-from _table import Report, Row, check, medians, options, with_spread
-from _workers import Workers
+from parts.environment import surroundings, version_of
+from parts.logs import CAPACITY, VOLUMES, OwnWriter, own_log
+from parts.placement import Cores, placement
+from parts.processes import run_to_end, script, tag
+from parts.programs import Programs, add_valgrind_option, instructions_per_tick, report_instructions, valgrind_version
+from parts.report import Report, Row, check, medians, options, with_spread
+from parts.workers import workers_on_own_log
 
 from tickengine import TickQueue
 
@@ -44,7 +43,7 @@ def bound_rows(counts: list[int], chunks: int) -> list[Row]:
     rows: list[Row] = []
     for count in counts:
         with ExitStack() as held:
-            log = held.enter_context(own_log("fanout"))
+            log = held.enter_context(own_log(tag("fanout")))
             for _ in range(count):
                 held.enter_context(TickQueue()).bind(log)
             writer = held.enter_context(OwnWriter(log))
@@ -59,45 +58,29 @@ def bound_rows(counts: list[int], chunks: int) -> list[Row]:
 
 def flood_row(wait: str, count: int, chunks: int, cores: Cores) -> Row:
     # Each flood counts its ticks from 0 in Volume; all of them are of a chunk's length.
-    with Workers("get_many", count, CHUNK_TICKS, wait=wait, cores=cores.workers) as workers:
-        with own_log("fanout") as log:
-            for queue in workers.queues:
-                queue.bind(log)
-            workers.begin(log)
-            with OwnWriter(log) as writer:
-                for _ in range(WARM_CHUNKS):
-                    writer.flood(1, CHUNK_TICKS)
-                row = measure(writer, 1, True, chunks)
-                row["wakes"] = log.info().wakes
-            log.end()
-            answers = workers.finish(writer.written)
-    row["lost %"] = 100.0 * sum(a.lost for a in answers) / (writer.written * count)
-    return row
+    with workers_on_own_log("get_many", count, CHUNK_TICKS, wait=wait, cores=cores) as (log, workers):
+        with OwnWriter(log) as writer:
+            for _ in range(WARM_CHUNKS):
+                writer.flood(1, CHUNK_TICKS)
+            row = measure(writer, 1, True, chunks)
+            row["wakes"] = log.info().wakes
+        log.end()
+        return {**row, **workers.losses(writer.written)}
 
 
-def shaped_row(program: str, shape: str, wait: str, count: int, seconds: float, cores: Cores) -> Row:
+def shaped_row(programs: Programs, shape: str, wait: str, count: int, seconds: float, cores: Cores) -> Row:
     """Bursts or paced ticks, from a process of its own. Nothing may be lost of so few."""
     interval, burst = SHAPES[shape]
     bursts = max(4, int(seconds * 1e9 / interval))
-    with Workers("get_many", count, VOLUMES, wait=wait, cores=cores.workers) as workers:
-        with own_log("fanout") as log:
-            for queue in workers.queues:
-                queue.bind(log)
-            workers.begin(log)
-            command = [program, os.fsdecode(log.path), "1", str(interval), str(burst), str(bursts * burst)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-                try:
-                    if cores.library:
-                        pin(writer.pid, cores.library)
-                    output, _ = writer.communicate(timeout=60 + 2 * seconds)
-                except BaseException:
-                    writer.kill()
-                    raise
-            check(writer.returncode == 0, f"burst_writer ended with status {writer.returncode}")
-            written, mean, p50, p99, most, pair, wakes = map(float, output.split())
-            log.end()
-            lost = sum(answer.lost for answer in workers.finish(int(written)))
-    check(lost == 0, f"{lost} of {written:.0f} ticks lost at a pace that any worker can follow")
+    program = programs.build("burst_writer")
+    with workers_on_own_log("get_many", count, VOLUMES, wait=wait, cores=cores) as (log, workers):
+        command = [program, os.fsdecode(log.path), programs.tick_file(1)]
+        schedule = ["paced", str(interval), str(burst), str(bursts * burst)]
+        done = run_to_end([*command, *schedule], core=cores.writer, limit_s=60 + 2 * seconds)
+        written, mean, p50, p99, most, pair, wakes = map(float, done.stdout.split())
+        log.end()
+        lost = workers.losses(int(written))["lost"]
+    check(not lost, f"{lost} of {written:.0f} ticks lost at a pace that any worker can follow")
     return {
         "mean": mean if burst > 1 else None,
         "p50": p50,
@@ -109,38 +92,15 @@ def shaped_row(program: str, shape: str, wait: str, count: int, seconds: float, 
 
 
 def instructions(programs: Programs) -> list[Row]:
-    """Per tick, from the difference of two runs under valgrind."""
-    program = programs.build("fanout_count", with_shim=True)
+    program, path = programs.build("fanout_count"), f"/dev/shm/{tag('count')}"
     rows = []
-    few, many = 20_000, 40_000
     cases = [(1, 1, queues) for queues in (0, 1, 4, 16, 64)] + [(1, 0, 0), (1, 0, 64), (3, 1, 0), (3, 0, 0)]
     for layout, stamped, queues in cases:
-        totals = []
-        for ticks in (few, many):
-            path = f"/dev/shm/bench-{os.getpid()}-count"
-            counter = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-            command = [*counter, program, path, *map(str, (layout, stamped, queues, ticks))]
-            done = subprocess.run(command, capture_output=True, text=True)
-            found = re.search(r"Collected\s*:\s*(\d+)", done.stderr)
-            check(done.returncode == 0 and found is not None, f"valgrind has counted nothing: {done.stderr[-300:]}")
-            assert found is not None
-            totals.append(int(found.group(1)))
-        rows.append(
-            {
-                "layout": layout,
-                "stamp": "yes" if stamped else "no",
-                "queues": queues,
-                "instructions": (totals[1] - totals[0]) / (many - few),
-            }
-        )
+        command = [program, path, programs.tick_file(layout), str(stamped), str(queues)]
+        counted = instructions_per_tick(command, 20_000)
+        case = {"layout": layout, "stamp": "yes" if stamped else "no", "queues": queues}
+        rows.append({**case, "instructions": counted})
     return rows
-
-
-def version_of_valgrind() -> str:
-    try:
-        return subprocess.run(["valgrind", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
 
 
 def main() -> None:
@@ -150,7 +110,8 @@ def main() -> None:
     parser.add_argument("--queues", type=int, nargs="*", default=[0, 1, 4, 16, 64], help="bound")
     parser.add_argument("--spin", type=int, nargs="*", default=[1], help="spinning workers (default 1)")
     parser.add_argument("--block", type=int, nargs="*", default=[1, 2, 4], help="blocking workers (default 1 2 4)")
-    parser.add_argument("--pin", action="store_true", help="writer of bursts on the last core, workers on the first")
+    parser.add_argument("--pin", action="store_true", help=placement(front=False))
+    add_valgrind_option(parser)
     args = parser.parse_args()
     cores = Cores(args.pin)
     report = Report(
@@ -158,7 +119,7 @@ def main() -> None:
         surroundings(
             cores.words,
             args.commit,
-            valgrind=version_of_valgrind(),
+            valgrind=valgrind_version(),
             ring=f"{CAPACITY} ticks",
             tickengine=version_of("tickengine"),
         ),
@@ -169,7 +130,6 @@ def main() -> None:
     flood: list[Row] = []
     shaped: list[Row] = []
     with Programs() as programs:
-        program = programs.build("burst_writer", with_shim=True)
         for number in range(1, args.rounds + 1):
             bound += [{"round": number, **row} for row in bound_rows(args.queues, args.chunks)]
             for wait, count in waits:
@@ -178,17 +138,15 @@ def main() -> None:
             for shape in SHAPES:
                 for wait, count in [("none", 0), *waits]:
                     chosen = "block" if wait == "none" else wait
-                    row = shaped_row(program, shape, chosen, count, args.seconds, cores)
+                    row = shaped_row(programs, shape, chosen, count, args.seconds, cores)
                     shaped.append({"round": number, "shape": shape, "wait": wait, "workers": count, **row})
         table(report, "bound", bound, ["queues", "layout", "stamp"], ["wall ns", "cpu ns"], ["wall ns"])
         table(report, "flood", flood, ["wait", "workers"], ["wall ns", "cpu ns", "wakes", "lost %"], [])
         values = ["mean", "p50", "p99", "max", "pair", "wakes"]
         table(report, "burst and paced", shaped, ["shape", "wait", "workers"], values, ["mean", "p50"])
-        if shutil.which("valgrind") is None:
-            report.note("instructions", "not counted: valgrind was not found")
-        else:
-            columns = ["layout", "stamp", "queues", "instructions"]
-            report.table("instructions per tick (valgrind)", instructions(programs), columns)
+        report_instructions(
+            report, ["layout", "stamp", "queues"], lambda: instructions(programs), unwanted=args.no_valgrind
+        )
     report.save()
 
 
@@ -208,4 +166,4 @@ def table(report: Report, name: str, rows: list[Row], case: list[str], values: l
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -11,19 +11,18 @@ the ticks, by the slowest reader. With more threads than cores, readers are not 
 
 from __future__ import annotations
 
-import os
-import subprocess
+from parts.environment import surroundings
+from parts.processes import run_to_end, script, tag
+from parts.programs import Programs
+from parts.report import Report, Row, medians, options, with_spread
 
-from _environment import Programs, surroundings
-from _table import Report, Row, check, medians, options, with_spread
-
-TICKS = 500_000
 PAUSE_NS = 400
 
 
 def main() -> None:
     parser = options(__doc__ or "", rounds=7)
     parser.add_argument("--readers", type=int, nargs="*", default=[0, 1, 2, 4])
+    parser.add_argument("--ticks", type=int, default=500_000, help="of each case (default 500000)")
     args = parser.parse_args()
     report = Report(
         "following: nanoseconds of one publication",
@@ -32,15 +31,12 @@ def main() -> None:
     )
     rows: list[Row] = []
     with Programs() as programs:
-        program = programs.build("following", with_shim=True)
+        program = programs.build("following")
         for number in range(1, args.rounds + 1):
             for readers in args.readers:
                 for barrier in ("none", "writer"):
-                    path = f"/dev/shm/bench-{os.getpid()}-following"
-                    flag = str(int(barrier == "writer"))
-                    command = [program, path, str(readers), flag, str(PAUSE_NS), str(TICKS)]
-                    done = subprocess.run(command, capture_output=True, text=True)
-                    check(done.returncode == 0, f"following: {done.stderr}")
+                    command = [program, f"/dev/shm/{tag('following')}", programs.tick_file(1), str(readers)]
+                    done = run_to_end([*command, str(int(barrier == "writer")), str(PAUSE_NS), str(args.ticks)])
                     mean, p50, p90, p99, received = map(float, done.stdout.split())
                     rows.append(
                         {
@@ -51,7 +47,7 @@ def main() -> None:
                             "p50": p50,
                             "p90": p90,
                             "p99": p99,
-                            "read %": 100.0 * received / TICKS,
+                            "read %": 100.0 * received / args.ticks,
                         }
                     )
     case, values = ["readers", "barrier"], ["mean", "p50", "p90", "p99", "read %"]
@@ -65,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

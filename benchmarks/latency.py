@@ -21,20 +21,19 @@ more workers than that, ``spin`` and ``C++ ring poll`` are left out.
 
 from __future__ import annotations
 
-import sys
-
-from _bench import PLACES, POLLING, Bench, add_options, placement, spare_cores
-from _environment import surroundings, version_of
-from _schedule import TIMED_VALUES
-from _table import Report, Row, medians, options
-from transports import engine, fifo, stdlib
-from transports._base import Transport
+from parts.environment import surroundings, version_of
+from parts.logs import CAPACITY
+from parts.processes import script
+from parts.report import Report, medians, options
+from parts.schedule import TIMED_VALUES
+from transports import engine, fifo, runs, stdlib
+from transports.base import Transport
 
 PEERS = ("mp.Queue dict", "faster-fifo dict")
 REFERENCE = PEERS[0]
 
 
-def chosen(waits: list[str], takes: list[str], reads: list[str], only: list[str] | None) -> list[Transport]:
+def all_transports(waits: list[str], takes: list[str], reads: list[str]) -> list[Transport]:
     transports: list[Transport] = []
     for wait in waits:
         for how in takes:
@@ -43,47 +42,31 @@ def chosen(waits: list[str], takes: list[str], reads: list[str], only: list[str]
             if "index" in reads:
                 transports.append(engine.tickengine(wait, how, "indexes", f"tickengine {wait} {how}, index"))
     transports += [t for t in (*stdlib.transports(), *fifo.transports()) if t.name in PEERS]
-    transports += engine.limits()
-    if only is None:
-        return transports
-    names = {t.name for t in transports}
-    unknown = [part for part in only if not any(part in name for name in names)]
-    if unknown:
-        raise SystemExit(f"--only {unknown[0]!r} is in none of: {', '.join(sorted(names))}")
-    return [t for t in transports if any(part in t.name for part in only)]
+    return [*transports, *engine.limits()]
 
 
 def main() -> int:
     parser = options(__doc__ or "", rounds=5)
-    add_options(parser, seconds=3.0, workers=(1, 2, 4, 8), shapes=("paced", "burst"))
+    runs.add_options(parser, seconds=3.0, workers=(1, 2, 4, 8), shapes=("paced", "burst"))
     parser.add_argument("--waits", nargs="+", default=list(engine.WAITS), choices=list(engine.WAITS))
     parser.add_argument("--take", nargs="+", default=["get", "iter"], choices=["get", "iter"])
     parser.add_argument("--read", nargs="+", default=["text"], choices=["text", "index"])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="transports whose name contains one of these")
     args = parser.parse_args()
-    transports = chosen(args.waits, args.take, args.read, args.only)
-    spare = spare_cores()
+    wanted = runs.chosen(all_transports(args.waits, args.take, args.read), args.only)
     report = Report(
         "latency: microseconds from the scheduled time to price and instrument read in Python",
         surroundings(
-            placement(args.pin),
+            runs.placement_words(args.pin),
             args.commit,
             **{"faster-fifo": version_of("faster-fifo")},
-            ring=f"{engine.CAPACITY} ticks",
-            left_out=f"who polls, with more than {spare} workers: a core for each and one for the writer",
+            ring=f"{CAPACITY} ticks",
+            left_out=f"who polls, with more than {runs.spare_cores()} workers: a core for each and one for the writer",
         ),
         args.json,
     )
-    rows: list[Row] = []
-    with Bench(args.seconds) as bench:
-        for number in range(1, args.rounds + 1):
-            for shape in args.shapes:
-                for workers in args.workers:
-                    for place in PLACES[args.pin]:
-                        for transport in transports:
-                            if transport.waits in POLLING and workers > spare:
-                                continue
-                            rows.append({"round": number, **bench.row(transport, shape, workers, place)})
+    transports = runs.skip_missing(wanted, report)
+    with runs.TransportRuns(args.seconds) as bench:
+        rows = bench.rounds(args, transports, lambda t, _shape, workers: not runs.polls_without_core(t, workers))
     values = [*TIMED_VALUES, "put ns", "put p99", "late", "cpu %"]
     case = ["shape", "n", "placed", "transport"]
     report.table("rounds", rows, ["round", *case, *values, "lost %", "ticks", "note"])
@@ -102,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script(main)

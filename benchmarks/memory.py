@@ -10,42 +10,32 @@ workers. ``Rss`` counts the log's pages again in every process that touches them
 
 from __future__ import annotations
 
-import ctypes as ct
-import multiprocessing
 import os
+from contextlib import ExitStack
 from typing import Any
 
-from _depth import depth_struct
-from _environment import surroundings
-from _table import Report, Row, check, medians, options, with_spread
+from parts.environment import surroundings
+from parts.logs import CAPACITY, FULL, OwnWriter, own_log
+from parts.processes import Crew, script, tag
+from parts.report import Report, Row, check, medians, options, with_spread
+from parts.usage import own_memory
 
-from tickengine import Closed, TickLog, TickQueue
-from tickengine._shim import lib, new_handle
+from tickengine import Closed, TickQueue
+from tickengine._shim import lib
 
 MIB = 1 << 20
-CAPACITY = 65536
-
-
-def memory() -> dict[str, int]:
-    """Bytes of this process by kind, from the kernel's own sum."""
-    sizes = {}
-    with open("/proc/self/smaps_rollup") as f:
-        for line in f.read().splitlines()[1:]:
-            name, _, rest = line.partition(":")
-            sizes[name] = int(rest.split()[0]) * 1024
-    return {"Rss": sizes["Rss"], "Pss": sizes["Pss"], "own": sizes["Private_Clean"] + sizes["Private_Dirty"]}
 
 
 def work(queue_path: bytes, style: str, connection: Any) -> None:
     """Reads everything, then waits with its memory mapped until all have measured."""
     lib()
-    before = memory()
+    before = own_memory()
     connection.send(before)
     connection.recv()
     queue = TickQueue._from_path(queue_path)
     received, last = 0, -1
     ordered = True
-    while received < CAPACITY - 1:
+    while received < FULL:
         if style == "get_many":
             numbers = queue.get_many(1024, timeout=30)["TickNumber"].tolist()
         else:
@@ -55,7 +45,7 @@ def work(queue_path: bytes, style: str, connection: Any) -> None:
         received += len(numbers)
     connection.send((received, queue.lost, ordered))
     connection.recv()
-    connection.send(memory())
+    connection.send(own_memory())
     connection.recv()
     try:
         queue.get_many(block=False)
@@ -64,45 +54,29 @@ def work(queue_path: bytes, style: str, connection: Any) -> None:
 
 
 def one(number: int, style: str, count: int) -> Row:
-    log = TickLog.create(f"bench-{os.getpid()}-memory", CAPACITY)
-    stat = os.stat(log.path)
-    check(stat.st_blocks * 512 >= stat.st_size, "the log's memory is not reserved")
-    writer, elapsed = new_handle(), ct.c_int64()
-    lib().writer_open(log.handle, True, ct.byref(writer))
-    queues = [TickQueue() for _ in range(count)]
-    for queue in queues:
-        queue.bind(log)
-    lib().writer_flood(writer, 1, depth_struct(1), CAPACITY - 1, True, ct.byref(elapsed))
-    context = multiprocessing.get_context("spawn")
-    ends, processes, before, after = [], [], [], []
-    for queue in queues:
-        here, there = context.Pipe()
-        process = context.Process(target=work, args=(queue.path, style, there), daemon=True)
-        process.start()
-        ends.append(here)
-        processes.append(process)
-    before = [end.recv() for end in ends]
-    for end in ends:
-        end.send("go")
-    for end in ends:
-        received, lost, ordered = end.recv()
-        check(
-            received == CAPACITY - 1 and lost == 0 and ordered, f"received {received}, lost {lost}, ordered {ordered}"
-        )
-    for end in ends:  # one after the other, while all still map the log
-        end.send("measure")
-    after = [end.recv() for end in ends]
-    lib().writer_close(writer)
-    log.end()
-    for end, process in zip(ends, processes):
-        end.send("end")
-        check(end.recv() == "ended", "a worker did not see the end")
-        process.join()
-    queue_bytes = sum(os.stat(queue.path).st_size for queue in queues)
-    for queue in queues:
-        queue.close()
-    log.unlink()
-    log.close()
+    with ExitStack() as held:
+        log = held.enter_context(own_log(tag("memory")))
+        stat = os.stat(log.path)
+        check(stat.st_blocks * 512 >= stat.st_size, "the log's memory is not reserved")
+        queues = [held.enter_context(TickQueue()) for _ in range(count)]
+        for queue in queues:
+            queue.bind(log)
+        held.enter_context(OwnWriter(log)).flood(1, FULL)
+        crew = held.enter_context(Crew())
+        for place, queue in enumerate(queues):
+            crew.start(f"worker {place}", work, queue.path, style)
+        before = crew.hear("start")
+        crew.tell("read")
+        for received, lost, ordered in crew.hear():
+            words = f"received {received}, lost {lost}, ordered {ordered}"
+            check(received == FULL and lost == 0 and ordered, words)
+        crew.tell("measure")  # while all map the log
+        after = crew.hear()
+        log.end()
+        crew.tell("end")
+        check(crew.hear() == ["ended"] * count, "a worker did not see the end")
+        crew.join()
+        queue_bytes = sum(os.stat(queue.path).st_size for queue in queues)
 
     def mean_growth(kind: str) -> float:
         return sum(a[kind] - b[kind] for a, b in zip(after, before)) / count / MIB
@@ -149,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

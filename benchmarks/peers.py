@@ -24,15 +24,15 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
-import sys
 from typing import Any
 
-from _bench import PLACES, Bench, add_options, placement, spare_cores
-from _environment import surroundings
-from _schedule import TIMED_VALUES
-from _table import Report, Row, medians, options, with_spread
-from transports import engine, fifo, iceoryx, rings, stdlib, zmq_ipc
-from transports._base import Transport
+from parts.environment import surroundings
+from parts.logs import CAPACITY
+from parts.processes import script
+from parts.report import Report, Row, medians, options, with_spread
+from parts.schedule import TIMED_VALUES
+from transports import engine, fifo, iceoryx, rings, runs, stdlib, zmq_ipc
+from transports.base import Transport
 
 SHAPES = ("paced", "burst", "flat", "held")
 KEYS = {"paced": "p50", "burst": "last", "flat": "msgs/s", "held": "msgs/s"}
@@ -45,15 +45,6 @@ def all_transports() -> list[Transport]:
     ours = [engine.tickengine(wait, how) for wait in engine.WAITS for how in ("get", "iter", "get_many")]
     families = (stdlib, fifo, zmq_ipc, iceoryx, rings)
     return [*(t for family in families for t in family.transports()), *ours, *engine.limits()]
-
-
-def chosen(transports: list[Transport], only: list[str] | None) -> list[Transport]:
-    if only is None:
-        return transports
-    for part in only:
-        if not any(part in t.name for t in transports):
-            raise SystemExit(f"--only {part!r} is in none of: {', '.join(t.name for t in transports)}")
-    return [t for t in transports if any(part in t.name for part in only)]
 
 
 def over_ours(summary: list[Row]) -> None:
@@ -120,36 +111,23 @@ def plot(path: str, rows: list[Row], title: str) -> None:
 
 def main() -> int:
     parser = options(__doc__ or "", rounds=5)
-    add_options(parser, seconds=2.0, workers=(1, 4), shapes=SHAPES)
-    parser.add_argument("--only", metavar="A,B", help="transports whose name contains one of these")
+    runs.add_options(parser, seconds=2.0, workers=(1, 4), shapes=SHAPES)
     parser.add_argument("--plot", metavar="FILE", help="draw the medians into FILE (PNG); needs matplotlib")
     args = parser.parse_args()
     if args.plot and importlib.util.find_spec("matplotlib") is None:
         raise SystemExit("--plot needs matplotlib, which is not installed: pip install 'tickengine[bench]'")
-    wanted = chosen(all_transports(), args.only.split(",") if args.only else None)
-    missing = dict.fromkeys(t.needs for t in wanted if t.version is None)
-    transports = [t for t in wanted if t.version is not None]
+    wanted = runs.chosen(all_transports(), args.only)
     facts = surroundings(
-        placement(args.pin),
+        runs.placement_words(args.pin),
         args.commit,
-        **{t.needs: t.version or "" for t in transports if t.needs},
-        buffers=f"{engine.CAPACITY} ticks, or the nearest that the transport allows",
-        spare=f"polling workers that can have a core of their own: {spare_cores()}",
+        **{t.needs: t.version or "not installed" for t in wanted if t.needs},
+        buffers=f"{CAPACITY} ticks, or the nearest that the transport allows",
+        spare=f"polling workers that can have a core of their own: {runs.spare_cores()}",
     )
     report = Report("peers: the same tick through every transport", facts, args.json)
-    for package in missing:
-        names = ", ".join(t.name for t in wanted if t.needs == package)
-        report.note(f"SKIPPED {names}", f"{package} is not installed; pip install {package}, or 'tickengine[bench]'")
-    rows: list[Row] = []
-    with Bench(args.seconds) as bench:
-        for number in range(1, args.rounds + 1):
-            for shape in args.shapes:
-                for workers in args.workers:
-                    for place in PLACES[args.pin]:
-                        for transport in transports:
-                            if shape in transport.shapes:
-                                rows.append({"round": number, **bench.row(transport, shape, workers, place)})
-            print(f"round {number} of {args.rounds} done", file=sys.stderr, flush=True)
+    transports = runs.skip_missing(wanted, report)
+    with runs.TransportRuns(args.seconds) as bench:
+        rows = bench.rounds(args, transports, lambda t, shape, _workers: shape in t.shapes)
     timed = [*TIMED_VALUES, "put ns", "put p99", "late", "cpu %", "lost %"]
     flat = ["msgs/s", "lost %", "put ns", "cpu %"]
     summary = medians(rows, [*CASE, "waits"], list(dict.fromkeys([*timed, *flat])))
@@ -175,4 +153,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script(main)

@@ -21,29 +21,31 @@ read/s by that. With more busy processes than cores it shows what the scheduler 
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from functools import partial
 from typing import Any
 
-from _environment import Programs, surroundings
-from _feed import CAPACITY, PLACEMENT, VOLUMES, Bench, Cores, OwnWriter, own_log
-from _table import Report, Row, check, medians, options, with_spread
-from _workers import STYLES, Account
+from parts.environment import surroundings
+from parts.feed import FeedRuns, add_feed_options, find_library
+from parts.logs import CAPACITY, FULL, VOLUMES, OwnWriter, own_log
+from parts.placement import Cores
+from parts.processes import script, tag
+from parts.programs import Programs
+from parts.report import Report, Row, check, medians, options, with_spread
+from parts.workers import STYLES, Account
 
-from tickengine import TickQueue, vendor
+from tickengine import TickQueue
 
 SOURCES = ("flood", "paced", "genuine", "compatible")
-TICKS = CAPACITY - 1
 
 
 def drain(style: str, times: int) -> Row:
     """A full log, read to its end in this process; the median of so many times."""
     read = STYLES[style]
-    with own_log("drain") as log:
+    with own_log(tag("drain")) as log:
         with OwnWriter(log) as writer:
-            writer.flood(1, TICKS)
+            writer.flood(1, FULL)
         log.end()
         walls, cpus = [], []
         for _ in range(times):
@@ -53,11 +55,11 @@ def drain(style: str, times: int) -> Row:
                 account = Account(VOLUMES)
                 wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
                 count = read(log if style == "view" else queue, account, [0, 0])
-                walls.append((time.perf_counter_ns() - wall) / TICKS)
-                cpus.append((time.thread_time_ns() - cpu) / TICKS)
+                walls.append((time.perf_counter_ns() - wall) / FULL)
+                cpus.append((time.thread_time_ns() - cpu) / FULL)
                 check(
-                    count == TICKS and account.lost == account.wrong == queue.lost == 0,
-                    f"{style}: read {count} of {TICKS}, lost {account.lost} and {queue.lost}, wrong {account.wrong}",
+                    count == FULL and account.lost == account.wrong == queue.lost == 0,
+                    f"{style}: read {count} of {FULL}, lost {account.lost} and {queue.lost}, wrong {account.wrong}",
                 )
     return {
         "ns": statistics.median(cpus),
@@ -66,7 +68,7 @@ def drain(style: str, times: int) -> Row:
     }
 
 
-def sources(args: Any, bench: Bench) -> tuple[dict[str, Any], dict[str, str]]:
+def sources(args: Any, bench: FeedRuns) -> tuple[dict[str, Any], dict[str, str]]:
     """What to call for each source, and what there is to say of it."""
     calls: dict[str, Any] = {}
     words = {}
@@ -77,30 +79,27 @@ def sources(args: Any, bench: Bench) -> tuple[dict[str, Any], dict[str, str]]:
         calls["paced"] = partial(bench.from_writer, args.rate)
     for name, library in (("genuine", args.library), ("compatible", "compatible")):
         if name in chosen:
-            path, source = vendor.resolve(library)
+            path, _info, words[name] = find_library(library)
             calls[name] = partial(bench.through, path)
-            words[name] = f"{vendor.probe(path).version} ({os.path.basename(path)}, {source})"
     return {name: calls[name] for name in chosen}, words
 
 
 def main() -> None:
     parser = options(__doc__ or "", rounds=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="measured window of each case (default 1)")
+    add_feed_options(parser, seconds=1.0)
     parser.add_argument("--rate", type=float, default=2.8e6, help="ticks a second of the paced writer (default 2.8e6)")
     parser.add_argument("--sources", default=",".join(SOURCES), help="comma-separated (default all)")
     parser.add_argument("--styles", default=",".join(STYLES), help="comma-separated (default all)")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--drains", type=int, default=5, help="drains per style and round (default 5)")
-    parser.add_argument("--library", default=vendor.PLAIN_FTD_PACKAGE, help="the genuine library: package or path")
-    parser.add_argument("--pin", action="store_true", help=PLACEMENT)
     args = parser.parse_args()
     styles = args.styles.split(",")
     check(set(styles) <= set(STYLES), f"--styles {args.styles}: must be some of {','.join(STYLES)}")
-    cores = Cores(args.pin)
+    cores = Cores(args.pin, front=True)
     rows: list[Row] = []
     drains: list[Row] = []
     with Programs() as programs:
-        calls, words = sources(args, Bench(args.seconds, cores, programs))
+        calls, words = sources(args, FeedRuns(args.seconds, cores, programs))
         report = Report(
             "throughput: ticks a second into Python workers",
             surroundings(cores.words, args.commit, ring=f"{CAPACITY} ticks", rate=f"{args.rate:g}/s paced", **words),
@@ -139,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

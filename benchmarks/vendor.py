@@ -21,16 +21,19 @@ Nothing may be lost.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
-from _crew import cpu_seconds, resident_mib
-from _environment import Programs, surroundings
-from _feed import INSTRUMENTS, PLACEMENT, PREPARED, VOLUMES, Bench, Cores, wait_until, watch
-from _naive import Naive
-from _table import Report, Row, check, medians, options, with_spread
-from _workers import Workers
+from parts.environment import surroundings
+from parts.feed import INSTRUMENTS, PREPARED, FeedRuns, add_feed_options, find_library, wait_until, watch
+from parts.logs import VOLUMES
+from parts.naive import Naive
+from parts.placement import Cores
+from parts.processes import script
+from parts.programs import Programs
+from parts.report import Report, Row, check, medians, options, with_spread
+from parts.usage import cpu_seconds, resident_mib
+from parts.workers import Workers
 
 from tickengine import vendor
 from tickengine.front import FrontProcess
@@ -39,7 +42,7 @@ NAIVE_WARM_TICKS = 20_000
 PERCENTILES = (50.0, 90.0, 99.0)
 
 
-class Comparison(Bench):
+class Comparison(FeedRuns):
     """Both designs, flat out and in bursts."""
 
     def __init__(self, args: Any, cores: Cores, programs: Programs, library: str) -> None:
@@ -56,8 +59,7 @@ class Comparison(Bench):
             INSTRUMENTS,
             modulus,
             stamped=stamped,
-            library_cores=self.cores.library,
-            worker_cores=self.cores.workers,
+            cores=self.cores,
         )
 
     @staticmethod
@@ -118,7 +120,7 @@ class Comparison(Bench):
             return row, naive.finish(count).delays
 
     def _bursts_engine(self, front: FrontProcess, count: int) -> tuple[Row, Any]:
-        with Workers("stamped", 1, VOLUMES, cores=self.cores.workers) as workers:
+        with Workers("stamped", 1, VOLUMES, cores=self.cores) as workers:
             with self.engine(front, self._library, workers) as engine:
                 assert engine.pid is not None
                 log = engine.log
@@ -135,25 +137,22 @@ class Comparison(Bench):
 
 def main() -> None:
     parser = options(__doc__ or "", rounds=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="window of each case (default 2)")
+    add_feed_options(parser, seconds=2.0)
     parser.add_argument("--burst", type=int, default=800, help="ticks in a burst (default 800)")
     parser.add_argument("--period", type=float, default=0.04, help="seconds from burst to burst (default 0.04)")
-    parser.add_argument("--library", default=vendor.PLAIN_FTD_PACKAGE, help="the genuine library: package or path")
-    parser.add_argument("--pin", action="store_true", help=PLACEMENT)
     args = parser.parse_args()
-    library, source = vendor.resolve(args.library)
-    found = vendor.probe(library)
+    library, found, words = find_library(args.library)
     check(
         (found.generation, found.layout) == ("G1", 1),
         f"{found.version}: the naive design is made for the 6.3.6 generation; install {vendor.PLAIN_FTD_PACKAGE}",
     )
-    cores = Cores(args.pin)
+    cores = Cores(args.pin, front=True)
     report = Report(
         "vendor: the engine beside a Python callback, on the genuine library",
         surroundings(
             cores.words,
             args.commit,
-            vendor=f"{found.version} ({os.path.basename(library)}, {source})",
+            vendor=words,
             bursts=f"{args.burst} every {args.period:g} s",
         ),
         args.json,
@@ -193,4 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

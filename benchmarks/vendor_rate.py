@@ -15,37 +15,35 @@ cpu before blaming the code.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
-from _environment import Programs, surroundings
-from _feed import INSTRUMENTS, PLACEMENT, Bench, Cores
-from _table import Report, Row, medians, options, with_spread
-
-from tickengine import vendor
+from parts.environment import surroundings
+from parts.feed import INSTRUMENTS, FeedRuns, add_feed_options, find_library
+from parts.placement import Cores
+from parts.processes import script
+from parts.programs import Programs
+from parts.report import Report, Row, medians, options, with_spread
 
 
 def main() -> None:
     parser = options(__doc__ or "", rounds=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="measured window of each case (default 2)")
+    add_feed_options(parser, seconds=2.0)
     parser.add_argument("--cases", default="A,B,C,D,E2,E4", help="comma-separated; A is needed for ratios")
-    parser.add_argument("--pin", action="store_true", help=PLACEMENT)
     args = parser.parse_args()
-    library, source = vendor.resolve(None)
-    info = vendor.probe(library)
-    cores = Cores(args.pin)
+    library, _info, words = find_library(args.library)
+    cores = Cores(args.pin, front=True)
     report = Report(
         "vendor_rate: ticks a second through the genuine library, flat out",
         surroundings(
             cores.words,
             args.commit,
-            vendor=f"{info.version} ({os.path.basename(library)}, {source})",
+            vendor=words,
             instruments=str(len(INSTRUMENTS)),
         ),
         args.json,
     )
     with Programs() as programs:
-        bench = Bench(args.seconds, cores, programs)
+        bench = FeedRuns(args.seconds, cores, programs)
         engine = partial(bench.through, library)
         cases = {
             "A": partial(bench.empty_callback, library),
@@ -73,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

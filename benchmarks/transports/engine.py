@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat, starmap
 from typing import Any
 
+from parts.logs import own_log
+
 from tickengine import TickLog, TickQueue
 
-from ._base import Case, ProgramPart, PythonPart, Transport
+from .base import Case, ProgramPart, PythonPart, Transport
 
-CAPACITY = 65536
-LAYOUT = 3
 SHAPES = ("paced", "burst", "flat", "held")  # of those with a writer in C++
 WAITS = {"spin": "spins", "adaptive": "spins 10 us", "block": "blocks"}
 
@@ -31,6 +31,11 @@ def read_queue(queue: TickQueue, how: str) -> Iterator[Iterator[Any]]:
     queue.close()
 
 
+def paced_writer(case: Case, log: TickLog) -> ProgramPart:
+    command = [case.programs["paced_writer"], os.fsdecode(log.path), case.tick_file]
+    return ProgramPart([*command, *case.schedule.arguments])
+
+
 @dataclass
 class Tickengine(Transport):
     """The writer is C++, as the engine's is; it never waits, so flat out is where ticks are lost."""
@@ -42,8 +47,8 @@ class Tickengine(Transport):
     queues: list[TickQueue] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
-        self.log = TickLog.create(f"{case.tag}-log", CAPACITY)
-        self.queues = [TickQueue(wait=self.wait) for _ in range(case.workers)]
+        self.log = self.held.enter_context(own_log(f"{case.tag}-log"))
+        self.queues = [self.held.enter_context(TickQueue(wait=self.wait)) for _ in range(case.workers)]
         for queue in self.queues:
             queue.bind(self.log)
 
@@ -52,19 +57,7 @@ class Tickengine(Transport):
 
     def writer(self, case: Case) -> ProgramPart:
         assert self.log is not None
-        command = [case.programs["paced_writer"], os.fsdecode(self.log.path), str(LAYOUT), case.tick_file]
-        return ProgramPart([*command, *case.schedule.arguments])
-
-    def close(self) -> None:
-        log, self.log = self.log, None
-        if log is not None:
-            log.end()
-        for queue in self.queues:
-            queue.close()
-        self.queues = []
-        if log is not None:
-            log.unlink()
-            log.close()
+        return paced_writer(case, self.log)
 
 
 def tickengine(wait: str, how: str = "get", loop: str = "attributes", name: str = "") -> Tickengine:
@@ -87,7 +80,7 @@ class Limit(Transport):
     path: str = ""
 
     def open(self, case: Case) -> None:
-        self.path = f"/dev/shm/{case.tag}-ring"
+        self.path = f"/dev/shm/{case.tag}-ring"  # its processes make it
 
     def worker(self, case: Case, index: int) -> ProgramPart:
         seen = os.path.join(case.folder, f"seen-{index}")
@@ -97,10 +90,6 @@ class Limit(Transport):
     def writer(self, case: Case) -> ProgramPart:
         command = [case.programs["ring_limit"], "write", self.path, case.tick_file]
         return ProgramPart([*command, *case.schedule.arguments])
-
-    def close(self) -> None:
-        with suppress(FileNotFoundError):  # a run that failed before its first process
-            os.unlink(self.path)
 
 
 def limits() -> list[Transport]:

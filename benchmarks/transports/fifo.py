@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat, starmap
 from typing import Any
 
-from tickengine import TickLog, TickQueue, forward
+from parts.logs import own_log
 
-from ._base import Case, Part, ProgramPart, PythonPart, Transport
-from .engine import CAPACITY, LAYOUT, SHAPES
+from tickengine import TickLog, forward
+
+from .base import Case, Part, PythonPart, Transport
+from .engine import SHAPES, paced_writer
 from .stdlib import get_one_by_one, put_bytes, put_dicts
 
 BYTES = 64 << 20  # each
@@ -36,21 +37,19 @@ class FasterFifo(Transport):
 
         more = {"loads": bytes, "dumps": bytes} if self.raw else {}  # without pickle
         self.queues = [faster_fifo.Queue(BYTES, **more) for _ in range(case.workers)]
+        self.held.callback(self.queues.clear)  # their memory goes with the run
+        for queue in self.queues:
+            self.held.callback(queue.close)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         if self.raw:
             return PythonPart(get_batches, (self.queues[index],), "raw")
         return PythonPart(get_one_by_one, (self.queues[index],), "dicts")
 
-    def writer(self, case: Case) -> PythonPart:
+    def writer(self, case: Case) -> Part:
         if self.raw:
             return PythonPart(put_bytes, (self.queues, case.tick))
         return PythonPart(put_dicts, (self.queues, case.fields))
-
-    def close(self) -> None:
-        for queue in self.queues:
-            queue.close()
-        self.queues = []
 
 
 @dataclass
@@ -58,39 +57,22 @@ class Forwarded(FasterFifo):
     """C++ writer, the engine's log, a forwarder's thread for each queue (in this process), `Tick` objects."""
 
     log: TickLog | None = None
-    places: list[TickQueue] = field(default_factory=list)
-    forwarders: list[Any] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
         super().open(case)
-        self.log = TickLog.create(f"{case.tag}-log", CAPACITY)
+        self.log = self.held.enter_context(own_log(f"{case.tag}-log"))
         for position, queue in enumerate(self.queues):
-            place = forward.place_for(queue, position)
-            self.places.append(place)
+            place = self.held.enter_context(forward.place_for(queue, position))
             place.bind(self.log)
-            self.forwarders.append(forward.start_forwarder(place, queue, self.log))
+            forwarder = forward.start_forwarder(place, queue, self.log)
+            self.held.callback(forwarder.stop, drain=False)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(get_one_by_one, (self.queues[index],), "attributes")
 
     def writer(self, case: Case) -> Part:
         assert self.log is not None
-        command = [case.programs["paced_writer"], os.fsdecode(self.log.path), str(LAYOUT), case.tick_file]
-        return ProgramPart([*command, *case.schedule.arguments])
-
-    def close(self) -> None:
-        for forwarder in self.forwarders:
-            forwarder.stop(drain=False)
-        log, self.log = self.log, None
-        if log is not None:
-            log.end()
-        for place in self.places:
-            place.close()
-        if log is not None:
-            log.unlink()
-            log.close()
-        self.places, self.forwarders = [], []
-        super().close()
+        return paced_writer(case, self.log)
 
 
 def transports() -> list[Transport]:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from _schedule import Send
+from parts.schedule import Send
 
-from ._base import Case, PythonPart, Transport
-from ._payload import Depth
+from .base import Case, PythonPart, Transport
+from .payload import Depth
 
 BUFFER = 65536  # samples, for each worker
 
@@ -84,9 +84,6 @@ class Iceoryx2(Transport):
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(publish, (case.folder, case.tag, case.workers, case.tick))
-
-    def close(self) -> None:
-        """The processes take away what they made; what a killed one leaves has the run's tag in its name."""
 
 
 def transports() -> list[Transport]:

@@ -2,7 +2,8 @@
 
 One loop for each form that a tick can have, the same for all transports that have it. A source is an
 iterator that ends with a tick whose number (``Volume``) is negative. A timed loop stores the clock by the
-tick's number; one that runs flat out only counts.
+tick's number; one that runs flat out only counts. Each is written out: to call the part in which they differ would
+cost more than that part.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from parts.depth import VOLUME_AT
+
 Loop = Callable[[Iterator[Any], "list[int]"], "tuple[int, bool]"]  # ticks received, in order
 
 # From the vendor's struct of 584 bytes: price and instrument, and the number that the benchmark adds.
 _PRICE_AND_INSTRUMENT = struct.Struct("<80xd313x81s")
 _NUMBER = struct.Struct("<i")
-_NUMBER_AT = 136
 
 
 def _attributes(ticks: Iterator[Any], seen: list[int]) -> tuple[int, bool]:
@@ -107,7 +109,7 @@ def _raw(ticks: Iterator[Any], seen: list[int]) -> tuple[int, bool]:
         _price, text = unpack(tick)
         _instrument = text[: text.index(0)]
         now = clock()
-        (number,) = unpack_number(tick, _NUMBER_AT)
+        (number,) = unpack_number(tick, VOLUME_AT)
         if number <= last:
             if number < 0:
                 break
@@ -124,7 +126,7 @@ def _raw_flat(ticks: Iterator[Any], _seen: list[int]) -> tuple[int, bool]:
     for tick in ticks:
         _price, text = unpack(tick)
         _instrument = text[: text.index(0)]
-        (number,) = unpack_number(tick, _NUMBER_AT)
+        (number,) = unpack_number(tick, VOLUME_AT)
         if number <= last:
             if number < 0:
                 break

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat, starmap
-from typing import Any
 
-from _schedule import Send
+from parts.depth import VOLUME_AT
+from parts.logs import CAPACITY
+from parts.schedule import Send
 
-from ._base import Case, PythonPart, Transport
-from ._payload import NUMBER_AT, SIZE, bytes_to_each, put_number
+from .base import Case, PythonPart, Transport
+from .payload import SIZE, bytes_to_each, put_number
 
-SLOTS = 65536
 BYTES = 1 << 25  # 57,000 ticks, where a ring is measured in bytes and its size must be a power of two
 
 
@@ -67,9 +67,6 @@ class Msgq(Transport):
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(msgq_publish, (case.tag, case.tick), repeat_end=True)
 
-    def close(self) -> None:
-        """Its file has the run's tag in its name."""
-
 
 @contextmanager
 def slick_read(name: str) -> Iterator[Iterator[bytes]]:
@@ -96,7 +93,7 @@ def slick_write(name: str, tick: bytes) -> Iterator[Send]:
     raw = bytearray(tick)
 
     def send(number: int) -> None:
-        put_number(raw, NUMBER_AT, number)
+        put_number(raw, VOLUME_AT, number)
         index = queue.reserve()
         queue[index][:] = raw
         queue.publish(index)
@@ -109,24 +106,18 @@ def slick_write(name: str, tick: bytes) -> Iterator[Send]:
 class Slick(Transport):
     """A broadcast ring whose writer never waits."""
 
-    queue: Any = None
-
     def open(self, case: Case) -> None:
         from slick_queue_py import SlickQueue
 
-        self.queue = SlickQueue(name=f"{case.tag}-slick", size=SLOTS, element_size=SIZE)
+        queue = SlickQueue(name=f"{case.tag}-slick", size=CAPACITY, element_size=SIZE)
+        self.held.callback(queue.unlink)
+        self.held.callback(queue.close)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(slick_read, (f"{case.tag}-slick",), "raw")
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(slick_write, (f"{case.tag}-slick", case.tick))
-
-    def close(self) -> None:
-        queue, self.queue = self.queue, None
-        if queue is not None:
-            queue.close()
-            queue.unlink()
 
 
 # ---- a ring for each worker --------------------------------------------------------------------
@@ -151,24 +142,19 @@ def zeroq_put(names: list[str], tick: bytes) -> Iterator[Send]:
 @dataclass
 class Zeroq(Transport):
     names: list[str] = field(default_factory=list)
-    queues: list[Any] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
         import zeroq
 
         self.names = [f"{case.tag}-{i}" for i in range(case.workers)]
-        self.queues = [zeroq.Queue(name, SIZE, SLOTS, create=True) for name in self.names]
+        for name in self.names:
+            self.held.callback(zeroq.Queue(name, SIZE, CAPACITY, create=True).close)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(zeroq_get, (self.names[index],), "raw")
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(zeroq_put, (self.names, case.tick))
-
-    def close(self) -> None:
-        for queue in self.queues:
-            queue.close()
-        self.queues = []
 
 
 @contextmanager
@@ -201,9 +187,6 @@ class Cloudtoid(Transport):
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(cloudtoid_send, (self._names, self._folder, case.tick))
 
-    def close(self) -> None:
-        """Its folder and semaphores have the run's tag in their names."""
-
 
 @contextmanager
 def membridge_pop(name: str) -> Iterator[Iterator[bytes]]:
@@ -226,30 +209,20 @@ def membridge_push(names: list[str], tick: bytes) -> Iterator[Send]:
 @dataclass
 class Membridge(Transport):
     names: list[str] = field(default_factory=list)
-    memories: list[Any] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
         import membridge
 
-        for i in range(case.workers):
-            name = f"/{case.tag}-{i}"
-            memory = membridge.SharedMemory.create(name, 24 + BYTES)
-            memory.spsc()  # writes the ring's head
-            self.memories.append(memory)
-            self.names.append(name)
+        self.names = [f"/{case.tag}-{i}" for i in range(case.workers)]
+        for name in self.names:
+            membridge.SharedMemory.create(name, 24 + BYTES).spsc()  # writes the ring's head
+            self.held.callback(membridge.SharedMemory.remove, name)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(membridge_pop, (self.names[index],), "raw")
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(membridge_push, (self.names, case.tick))
-
-    def close(self) -> None:
-        import membridge
-
-        for name in self.names:
-            membridge.SharedMemory.remove(name)
-        self.names, self.memories = [], []
 
 
 def transports() -> list[Transport]:

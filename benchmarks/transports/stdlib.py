@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import repeat, starmap
 from typing import Any
 
-from _schedule import Send
+from parts.logs import CAPACITY
+from parts.processes import CONTEXT
+from parts.schedule import Send
 
-from ._base import Case, PythonPart, Transport
-from ._payload import bytes_to_each
-
-BOUND = 65536  # ticks, so that flat out is held back; as many as tickengine's log has here
+from .base import Case, PythonPart, Transport
+from .payload import bytes_to_each
 
 
 @contextmanager
@@ -48,7 +48,11 @@ class MpQueue(Transport):
     queues: list[Any] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
-        self.queues = [case.context.Queue(BOUND) for _ in range(case.workers)]
+        # Bounded, so that flat out is held back: as many ticks as tickengine's log has here.
+        self.queues = [CONTEXT.Queue(CAPACITY) for _ in range(case.workers)]
+        self.held.callback(self.queues.clear)  # their memory goes with the run
+        for queue in self.queues:
+            self.held.callback(queue.close)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(get_one_by_one, (self.queues[index],), "dicts" if self.dicts else "raw")
@@ -57,11 +61,6 @@ class MpQueue(Transport):
         if self.dicts:
             return PythonPart(put_dicts, (self.queues, case.fields))
         return PythonPart(put_bytes, (self.queues, case.tick))
-
-    def close(self) -> None:
-        for queue in self.queues:
-            queue.close()
-        self.queues = []
 
 
 @contextmanager
@@ -81,19 +80,16 @@ class Pipe(Transport):
     pipes: list[tuple[Any, Any]] = field(default_factory=list)
 
     def open(self, case: Case) -> None:
-        self.pipes = [case.context.Pipe(duplex=False) for _ in range(case.workers)]
+        self.pipes = [CONTEXT.Pipe(duplex=False) for _ in range(case.workers)]
+        for pipe in self.pipes:
+            for end in pipe:
+                self.held.enter_context(end)
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(receive_bytes, (self.pipes[index][0],), "raw")
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(send_bytes, ([sender for _, sender in self.pipes], case.tick))
-
-    def close(self) -> None:
-        for pipe in self.pipes:
-            for end in pipe:
-                end.close()
-        self.pipes = []
 
 
 def transports() -> list[Transport]:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat, starmap
 
-from _schedule import Send
+from parts.schedule import Send
 
-from ._base import Case, PythonPart, Transport
-from ._payload import bytes_to_each
+from .base import Case, PythonPart, Transport
+from .payload import bytes_to_each
 
 HIGH_WATER = 65536  # messages, at each end
 
@@ -50,16 +50,13 @@ def publish(address: str, workers: int, tick: bytes) -> Iterator[Send]:
 @dataclass
 class Zmq(Transport):
     def open(self, case: Case) -> None:
-        self._address = f"ipc://{case.folder}/{case.tag}"
+        self._address = f"ipc://{case.folder}/{case.tag}"  # the file goes with the folder
 
     def worker(self, case: Case, index: int) -> PythonPart:
         return PythonPart(subscribe, (self._address,), "raw")
 
     def writer(self, case: Case) -> PythonPart:
         return PythonPart(publish, (self._address, case.workers, case.tick))
-
-    def close(self) -> None:
-        """The socket's file goes with the folder."""
 
 
 def transports() -> list[Transport]:

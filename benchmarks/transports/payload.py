@@ -7,10 +7,10 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from _schedule import Send
+from parts.depth import SIZES, VOLUME_AT
+from parts.schedule import Send
 
-SIZE = 584
-NUMBER_AT = 136
+SIZE = SIZES[3]
 put_number = struct.Struct("<i").pack_into
 
 
@@ -28,7 +28,7 @@ class Depth(ct.Structure):
     )
 
 
-assert ct.sizeof(Depth) == SIZE and Depth.Volume.offset == NUMBER_AT
+assert ct.sizeof(Depth) == SIZE and Depth.Volume.offset == VOLUME_AT
 
 
 def bytes_to_each(puts: Sequence[Callable[[bytes], Any]], tick: bytes) -> Send:
@@ -36,7 +36,7 @@ def bytes_to_each(puts: Sequence[Callable[[bytes], Any]], tick: bytes) -> Send:
     raw = bytearray(tick)
 
     def send(number: int) -> None:
-        put_number(raw, NUMBER_AT, number)
+        put_number(raw, VOLUME_AT, number)
         message = bytes(raw)
         for put in puts:
             put(message)

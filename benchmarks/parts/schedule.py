@@ -2,7 +2,7 @@
 
 ``paced``: 2,000 ticks a second. ``burst``: 800 due at once every 500 ms. ``flat``: as fast as it goes.
 Latency counts from the time a tick was due, never from the time it was sent, so a writer that is held up
-by its transport, or by the machine, does not hide it. pacing.hpp is the same for the writers in C++.
+by its transport, or by the machine, does not hide it. programs/writing.hpp is the same for the writers in C++.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _table import Row, check
+
+from .report import Row, check
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 SPIN_NS = 100_000
@@ -51,7 +52,7 @@ class Schedule:
 
     @property
     def arguments(self) -> list[str]:
-        """For a program with pacing.hpp."""
+        """For a program with writing.hpp."""
         if self.count:
             return ["paced", str(self.interval_ns), str(self.burst), str(self.count)]
         return ["flood", str(self.flood_ns), str(int(self.hold))]

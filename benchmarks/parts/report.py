@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class BrokenRun(Exception):
-    """Something was lost, repeated or out of order: what was measured is no number."""
+    """Something was lost, repeated or out of order, or a process has failed: what was measured is no number."""
 
 
 def check(condition: bool, words: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
-from _schedule import Schedule
+from parts.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,6 @@ class Case:
     schedule: Schedule
     workers: int
     tag: str  # begins every name that a transport gives to something outside its processes
-    context: Any  # of multiprocessing
     tick: bytes  # the vendor's struct, 584 bytes
     tick_file: str  # the same in a file
     fields: dict[str, Any]  # the same as AlgoPlus's dict
@@ -57,6 +56,7 @@ class Transport(ABC):
     needs: str = ""  # the distribution to install, if it is not a part of Python or of this package
     ours: bool = False  # a failure is then ours too
     shapes: tuple[str, ...] = ("paced", "burst", "flat")
+    held: ExitStack = field(default_factory=ExitStack, init=False)  # what `open` has made in this process
 
     @property
     def version(self) -> str | None:
@@ -76,6 +76,7 @@ class Transport(ABC):
     @abstractmethod
     def writer(self, case: Case) -> Part: ...
 
-    @abstractmethod
     def close(self) -> None:
-        """Take away what `open` made; also after a failure in the middle of it."""
+        """Take away what `open` made; also after a failure in the middle of it. What else has the run's tag in its
+        name, such as a segment that the publisher made, is removed behind each run."""
+        self.held.close()

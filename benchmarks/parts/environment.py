@@ -1,4 +1,4 @@
-"""What every script prints first: where and with what it ran. And the compiler, for the C++ parts."""
+"""What every script prints first: where and with what it ran."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-import tickengine
 from tickengine._shim import lib
 
-HERE = Path(__file__).resolve().parent
-CXX = os.environ.get("CXX", "g++")
-CXX_FLAGS = ("-std=c++17", "-O2", "-g1", "-Wall", "-Wextra", "-pthread")
+from .programs import CXX, HERE
 
 
 def _first_line(path: str) -> str:
@@ -91,42 +85,3 @@ def version_of(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def shim_source() -> Path:
-    """The folder ``shim`` of the tree that `tickengine` is imported from, else of this one."""
-    near = Path(tickengine.__file__).resolve().parents[1] / "shim"
-    return near if near.is_dir() else HERE.parent / "shim"
-
-
-class Programs:
-    """C++ programs of this folder, compiled into a temporary one and linked with the shim in use."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tickengine-bench-")
-        self._built: set[str] = set()
-
-    def build(self, name: str, *, with_shim: bool, libraries: Sequence[str] = ()) -> str:
-        """Compile ``NAME.cpp``, once; return the program's path."""
-        if shutil.which(CXX) is None:
-            raise SystemExit(f"no C++ compiler: {CXX!r} was not found; install one or set CXX")
-        target = os.path.join(self._folder.name, name)
-        if name in self._built:
-            return target
-        command = [CXX, *CXX_FLAGS, str(HERE / f"{name}.cpp"), "-o", target]
-        if with_shim:
-            shim = os.path.realpath(lib().path)
-            command += [f"-I{shim_source() / 'include'}", shim, f"-Wl,-rpath,{os.path.dirname(shim)}"]
-        subprocess.run([*command, *libraries], check=True)
-        self._built.add(name)
-        return target
-
-    def folder(self) -> tempfile.TemporaryDirectory[str]:
-        """A new folder beside the programs, for a vendor library's files."""
-        return tempfile.TemporaryDirectory(prefix="flow-", dir=self._folder.name)
-
-    def __enter__(self) -> Programs:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._folder.cleanup()

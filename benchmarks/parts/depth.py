@@ -6,6 +6,7 @@ import ctypes as ct
 import struct
 
 SIZES = {1: 408, 2: 568, 3: 584}
+VOLUME_AT = 136  # in all layouts; a benchmark's ticks carry their number there
 _ID_OFFSETS = {1: (9, 49), 2: (401, 482), 3: (401, 482)}
 _PRICE_OFFSETS = (
     *range(80, 136, 8),

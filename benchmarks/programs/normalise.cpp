@@ -1,32 +1,20 @@
 // What does it cost to know what a tick means? The normaliser's parts on a ring in private memory, each
 // against a plain copy of a record's 448 bytes to the same place.
 //
-//   normalise CASE INSTRUMENTS TICKS ROUNDS
+//   normalise CASE INSTRUMENTS ROUNDS TICKS
 //
 // copy: memcpy of 448 bytes. record: the fields brought to their places, DBL_MAX to NaN, texts cut.
 // judge: exchange time and flags alone. whole: judge and record, as the writer does it.
 // Ticks come as a market's do: INSTRUMENTS of four exchanges in turn, two a second each, the trading day
 // walked through. Prints one line per round: nanoseconds per tick.
-#include <time.h>
-
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
-#include <vector>
+#include <memory>
 
 #include "normalise.hpp"
+#include "writing.hpp"
 
 namespace {
 
 constexpr std::size_t kRing = 4096;  // records: as much of a log as the second-level cache has of it
-
-std::int64_t now_ns() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 tk_product_rule rule(const char* product, const char* exchange) {
     tk_product_rule r{};
@@ -49,7 +37,7 @@ struct Instrument {
     tk::TickState state;
 };
 
-struct Bench {
+struct Market {
     std::vector<Instrument> instruments;
     std::vector<tk::Record> ring;
     tk::Judge judge;
@@ -57,7 +45,7 @@ struct Bench {
     std::uint64_t number = 0;
     std::uint64_t flagged = 0;
 
-    explicit Bench(std::size_t count) : instruments(count), ring(kRing) {
+    explicit Market(std::size_t count) : instruments(count), ring(kRing) {
         const char* products[][2] = {{"rb", "SHFE"}, {"m", "DCE"}, {"SR", "CZCE"}, {"IF", "CFFEX"}};
         std::vector<tk_product_rule> rules;
         for (const auto& p : products) rules.push_back(rule(p[0], p[1]));
@@ -109,7 +97,7 @@ struct Bench {
     }
 };
 
-__attribute__((noinline)) void run(Bench& b, char what, std::uint64_t ticks) {
+__attribute__((noinline)) void run(Market& b, char what, std::uint64_t ticks) {
     for (std::uint64_t i = 0; i < ticks; ++i, ++b.number) {
         Instrument& in = b.next();
         if (what == 'c') b.copy(in);
@@ -128,20 +116,21 @@ __attribute__((noinline)) void run(Bench& b, char what, std::uint64_t ticks) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    bench::die_with_parent();
     if (argc != 5 || std::strchr("ncrjw", argv[1][0]) == nullptr) {
-        std::fprintf(stderr, "usage: normalise none|copy|record|judge|whole INSTRUMENTS TICKS ROUNDS\n");
+        std::fprintf(stderr, "usage: normalise none|copy|record|judge|whole INSTRUMENTS ROUNDS TICKS\n");
         return 2;
     }
     const char what = argv[1][0];
-    const auto ticks = static_cast<std::uint64_t>(std::atoll(argv[3]));
-    Bench bench(static_cast<std::size_t>(std::atoi(argv[2])));
-    if (std::atoi(argv[4]) > 1) run(bench, what, ticks / 4);  // one round is for counting instructions
-    const std::uint64_t warm = bench.flagged;
-    for (int round = 0; round < std::atoi(argv[4]); ++round) {
-        const std::int64_t start = now_ns();
-        run(bench, what, ticks);
-        std::printf("%.3f\n", static_cast<double>(now_ns() - start) / static_cast<double>(ticks));
+    const auto ticks = static_cast<std::uint64_t>(std::atoll(argv[4]));
+    Market market(static_cast<std::size_t>(std::atoi(argv[2])));
+    if (std::atoi(argv[3]) > 1) run(market, what, ticks / 4);  // one round is for counting instructions
+    const std::uint64_t warm = market.flagged;
+    for (int round = 0; round < std::atoi(argv[3]); ++round) {
+        const std::int64_t start = tk::monotonic_ns();
+        run(market, what, ticks);
+        std::printf("%.3f\n", static_cast<double>(tk::monotonic_ns() - start) / static_cast<double>(ticks));
     }
-    std::fprintf(stderr, "flagged %llu\n", static_cast<unsigned long long>(bench.flagged - warm));
+    std::fprintf(stderr, "flagged %llu\n", static_cast<unsigned long long>(market.flagged - warm));
     return 0;
 }

@@ -1,6 +1,6 @@
 // Publishes ticks at a steady rate, or flat out, until its standard input ends. It never waits for a reader.
 //
-//   steady_writer LOG_PATH LAYOUT RATE
+//   steady_writer LOG_PATH TICK_FILE RATE
 //
 // Tick i is due at the start + i / RATE; what is due is written in steps of at most 32, and the clock is looked at
 // between them. Held up by the machine it makes up for it, flat out, so that the rate is what was asked for.
@@ -8,12 +8,11 @@
 // Prints: ticks, nanoseconds, processor nanoseconds, the most ticks it was behind.
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <thread>
 
-#include "_writer.hpp"
+#include "writing.hpp"
 
 namespace {
 
@@ -31,38 +30,30 @@ void wait_for_end_of_input(std::atomic<bool>* stop) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    bench::die_with_parent();
     if (argc != 4) {
-        std::fprintf(stderr, "usage: steady_writer LOG_PATH LAYOUT RATE\n");
+        std::fprintf(stderr, "usage: steady_writer LOG_PATH TICK_FILE RATE\n");
         return 2;
     }
-    const auto layout = static_cast<std::uint32_t>(std::atoi(argv[2]));
     const double per_ns = std::atof(argv[3]) / 1e9;
-    tk_log* log = nullptr;
-    tk_writer* writer = nullptr;
-    must(tk_log_attach(argv[1], &log), "tk_log_attach");
-    must(tk_writer_open(log, 1, &writer), "tk_writer_open");
-    Depth depth(layout);
+    bench::Writer writer(bench::attach(argv[1]), argv[2]);
     std::atomic<bool> stop{false};
     std::thread watcher(wait_for_end_of_input, &stop);
 
     std::uint64_t made = 0, most_behind = 0;
-    const std::int64_t start = now_ns(), cpu_start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    const std::int64_t start = tk::monotonic_ns(), cpu_start = tk::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     while (!stop.load(std::memory_order_relaxed)) {
         std::uint64_t step = kStep;
         if (per_ns > 0) {
-            const std::uint64_t behind = static_cast<std::uint64_t>(static_cast<double>(now_ns() - start) * per_ns) - made;
+            const std::uint64_t behind = static_cast<std::uint64_t>(static_cast<double>(tk::monotonic_ns() - start) * per_ns) - made;
             most_behind = std::max(most_behind, behind);
             step = std::min(kStep, behind);
-            if (step == 0) __builtin_ia32_pause();
+            if (step == 0) tk::cpu_relax();
         }
-        for (const std::uint64_t end = made + step; made < end; ++made) {
-            depth.volume(made);
-            must(tk_writer_tick(writer, layout, depth.bytes), "tk_writer_tick");
-        }
+        for (const std::uint64_t end = made + step; made < end; ++made) writer.publish(bench::volume_of(made));
     }
-    const std::int64_t end = now_ns(), cpu_end = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    const std::int64_t end = tk::monotonic_ns(), cpu_end = tk::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     watcher.join();
-    tk_writer_close(writer);
     std::printf("%llu %lld %lld %llu\n", static_cast<unsigned long long>(made), static_cast<long long>(end - start),
                 static_cast<long long>(cpu_end - cpu_start), static_cast<unsigned long long>(most_behind));
     return 0;

@@ -5,17 +5,11 @@
 //
 // Prints: ticks, nanoseconds and processor nanoseconds of the measured window, ticks in all.
 #include <dlfcn.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
+
+#include "writing.hpp"
 
 namespace {
 
@@ -59,20 +53,10 @@ void on_tick(Client*, const char*) { ticks.store(ticks.load(std::memory_order_re
 
 void nothing(Client*) {}
 
-std::int64_t clock_ns(clockid_t id) {
-    timespec t;
-    clock_gettime(id, &t);
-    return static_cast<std::int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
-}
-
-void pause_ns(std::int64_t ns) {
-    const timespec t{static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
-    nanosleep(&t, nullptr);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
+    bench::die_with_parent();
     if (argc < 7) {
         std::fprintf(stderr, "usage: empty_callback LIBRARY FLOW_DIR/ FRONT SECONDS WARM_TICKS ID...\n");
         return 2;
@@ -106,19 +90,19 @@ int main(int argc, char** argv) {
     method<void (*)(void**, char*)>(client.api, kRegisterFront)(client.api, argv[3]);
     method<void (*)(void**)>(client.api, kInit)(client.api);
 
-    const std::int64_t give_up = clock_ns(CLOCK_MONOTONIC) + 30000000000;
+    const std::int64_t give_up = tk::monotonic_ns() + 30000000000;
     while (ticks.load(std::memory_order_relaxed) < warm_ticks) {
-        if (login_refused || clock_ns(CLOCK_MONOTONIC) > give_up) {
+        if (login_refused || tk::monotonic_ns() > give_up) {
             std::fprintf(stderr, "%s\n", login_refused ? "login refused" : "no ticks within 30 s");
             _exit(1);
         }
-        pause_ns(5000000);
+        bench::sleep_until(tk::monotonic_ns() + 5000000);
     }
-    const std::int64_t start = clock_ns(CLOCK_MONOTONIC), cpu_start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const std::int64_t start = tk::monotonic_ns(), cpu_start = tk::clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     const std::uint64_t first = ticks.load(std::memory_order_relaxed);
-    pause_ns(static_cast<std::int64_t>(seconds * 1e9));
+    bench::sleep_until(start + static_cast<std::int64_t>(seconds * 1e9));
     const std::uint64_t last = ticks.load(std::memory_order_relaxed);
-    const std::int64_t end = clock_ns(CLOCK_MONOTONIC), cpu_end = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const std::int64_t end = tk::monotonic_ns(), cpu_end = tk::clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     method<void (*)(void**, void*)>(client.api, kRegisterSpi)(client.api, nullptr);
     method<void (*)(void**)>(client.api, kRelease)(client.api);
     std::printf("%llu %lld %lld %llu\n", static_cast<unsigned long long>(last - first),

@@ -1,20 +1,20 @@
 // A writer that publishes at a steady pace and readers that follow it tick by tick, as threads of one
 // process: what one publication takes on the writer's thread.
 //
-//   following LOG_PATH READERS BARRIER PAUSE_NS TICKS
+//   following LOG_PATH TICK_FILE READERS BARRIER PAUSE_NS TICKS
 //
 // BARRIER 1: a full barrier behind each publication, as a writer would need that makes it itself.
 // Prints the mean and the 50th, 90th and 99th percentile in nanoseconds, and what the slowest reader got.
-#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
-#include <vector>
 
-#include "_writer.hpp"
+#include "writing.hpp"
 
 namespace {
+
+using bench::must;
 
 constexpr std::size_t kRecordSize = 448;
 constexpr std::uint32_t kBatch = 256;
@@ -52,26 +52,25 @@ struct Follower {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 6) {
-        std::fprintf(stderr, "usage: following LOG_PATH READERS BARRIER PAUSE_NS TICKS\n");
+    bench::die_with_parent();
+    if (argc != 7) {
+        std::fprintf(stderr, "usage: following LOG_PATH TICK_FILE READERS BARRIER PAUSE_NS TICKS\n");
         return 2;
     }
     const std::string path = argv[1];
-    const int readers = std::atoi(argv[2]);
-    const bool barrier = std::atoi(argv[3]) != 0;
-    const double scale = counts_per_ns();
-    const auto pause = static_cast<std::uint64_t>(std::atof(argv[4]) * scale);
-    const auto ticks = static_cast<std::size_t>(std::atoll(argv[5]));
+    const int readers = std::atoi(argv[3]);
+    const bool barrier = std::atoi(argv[4]) != 0;
+    const double scale = bench::counts_per_ns();
+    const auto pause = static_cast<std::uint64_t>(std::atof(argv[5]) * scale);
+    const auto ticks = static_cast<std::size_t>(std::atoll(argv[6]));
 
     tk_log* log = nullptr;
-    tk_writer* writer = nullptr;
     must(tk_log_create(path.c_str(), "following", 65536, 1024, &log), "tk_log_create");
-    must(tk_writer_open(log, 1, &writer), "tk_writer_open");
+    bench::Writer writer(log, argv[2]);
     std::vector<std::unique_ptr<Follower>> followers;
     for (int i = 0; i < readers; ++i) followers.push_back(std::make_unique<Follower>(log, path, i));
     must(tk_log_unlink(log), "tk_log_unlink");
 
-    Depth depth(1);
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     for (auto& follower : followers) threads.emplace_back([&stop, f = follower.get()] { f->follow(stop); });
@@ -80,10 +79,10 @@ int main(int argc, char** argv) {
     for (std::size_t i = 0; i < ticks; ++i) {
         for (const std::uint64_t begin = __rdtsc(); __rdtsc() - begin < pause;) {
         }
-        depth.volume(i);
+        writer.tick.number(bench::volume_of(i));
         unsigned core;
         const std::uint64_t before = __rdtscp(&core);
-        must(tk_writer_tick(writer, 1, depth.bytes), "tk_writer_tick");
+        writer.write();
         if (barrier) std::atomic_thread_fence(std::memory_order_seq_cst);
         took[i] = static_cast<std::uint32_t>(__rdtscp(&core) - before);
     }

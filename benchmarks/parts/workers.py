@@ -7,17 +7,20 @@ not, its TickNumber says how many are missing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
-from _crew import CONTEXT, Crew
-from _table import check
 
 from tickengine import Closed, TickLog, TickQueue
 from tickengine.tick import KIND_TICK
+
+from .logs import own_log
+from .placement import Cores
+from .processes import CONTEXT, Crew, tag
+from .report import Row, check
 
 VIEW_PAUSE_S = 0.001
 VIEW_RECORDS = 4096
@@ -204,9 +207,7 @@ class Workers:
     ended. ``view`` needs no queue.
     """
 
-    def __init__(
-        self, style: str, count: int, modulus: int, *, wait: str = "adaptive", cores: set[int] | None = None
-    ) -> None:
+    def __init__(self, style: str, count: int, modulus: int, *, wait: str = "adaptive", cores: Cores) -> None:
         self.queues: list[TickQueue] = []
         self._crew = Crew()
         self._held = ExitStack()
@@ -223,8 +224,9 @@ class Workers:
             for place in range(count):
                 queue = self.queues[place] if self.queues else None
                 self._counters.append(CONTEXT.RawArray("Q", 2))
-                self._crew.start(_work, style, modulus, queue, self._counters[-1], cores=cores)
-            self._crew.hear()
+                core = cores.worker(place)
+                self._crew.start(f"worker {place}", _work, style, modulus, queue, self._counters[-1], core=core)
+            self._crew.hear("start")
             self._held = held.pop_all()
         return self
 
@@ -249,7 +251,7 @@ class Workers:
         """Processor seconds of all of them."""
         return self._crew.cpu()
 
-    def finish(self, written: int) -> Sequence[Answer]:
+    def finish(self, written: int) -> list[Answer]:
         """Their answers, after checking each one's account."""
         answers: list[Answer] = self._crew.hear()
         for a in answers:
@@ -258,3 +260,24 @@ class Workers:
             check(a.received + a.lost == written, f"received {a.received} + lost {a.lost} != written {written}")
         self._crew.join()
         return answers
+
+    def losses(self, written: int) -> Row:
+        """As `finish`, and what was lost in all."""
+        lost = [answer.lost for answer in self.finish(written)]
+        return {
+            "lost": sum(lost) if lost else None,
+            "lost %": 100.0 * sum(lost) / (written * len(lost)) if lost else None,
+            "lost by": "/".join(map(str, lost)) or "-",
+        }
+
+
+@contextmanager
+def workers_on_own_log(
+    style: str, count: int, modulus: int, *, wait: str = "adaptive", cores: Cores
+) -> Iterator[tuple[TickLog, Workers]]:
+    """A log that the script writes itself, or has written by a program, with workers that read it already."""
+    with Workers(style, count, modulus, wait=wait, cores=cores) as workers, own_log(tag("workers")) as log:
+        for queue in workers.queues:
+            queue.bind(log)
+        workers.begin(log)
+        yield log, workers

@@ -16,11 +16,13 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from _crew import CONTEXT, Crew, cpu_seconds
-from _depth import SIZES
-from _table import check
 
 from tickengine.tick import VENDOR_FIELDS
+
+from .depth import SIZES
+from .placement import Cores
+from .processes import CONTEXT, Crew
+from .report import check
 
 # Slots of the api, then of the SPI.
 RELEASE, INIT, REGISTER_FRONT, REGISTER_SPI, SUBSCRIBE, LOGIN = 0, 1, 4, 7, 8, 12
@@ -167,18 +169,16 @@ class Naive:
         instruments: tuple[str, ...],
         modulus: int,
         *,
-        stamped: bool = False,
-        library_cores: set[int] | None = None,
-        worker_cores: set[int] | None = None,
+        stamped: bool,
+        cores: Cores,
     ) -> None:
         self._to_feed = (library, flow, address, instruments)
         self._to_worker = (modulus, stamped)
-        self._cores = library_cores, worker_cores
+        self._cores = cores
         self._feed, self._worker = Crew(), Crew()
         self._put, self._got = CONTEXT.RawArray("Q", 2), CONTEXT.RawArray("Q", 1)
         self._held = ExitStack()
         self.pid = 0
-        self._worker_pid = 0
 
     def __enter__(self) -> Naive:
         queue = CONTEXT.Queue()
@@ -186,11 +186,11 @@ class Naive:
             held.callback(queue.close)
             held.enter_context(self._feed)
             held.enter_context(self._worker)
-            self._worker_pid = self._worker.start(work, queue, self._got, *self._to_worker, cores=self._cores[1])
-            self._worker.hear()
+            self._worker.start("worker", work, queue, self._got, *self._to_worker, core=self._cores.worker(0))
+            self._worker.hear("start")
             self._worker.tell("begin")
-            self.pid = self._feed.start(feed, *self._to_feed, queue, self._put, cores=self._cores[0])
-            self._feed.hear()
+            self.pid = self._feed.start("library", feed, *self._to_feed, queue, self._put, core=self._cores.writer)
+            self._feed.hear("start")
             self._held = held.pop_all()
         return self
 
@@ -207,7 +207,7 @@ class Naive:
 
     def cpu(self) -> float:
         """Processor seconds of the worker."""
-        return cpu_seconds(self._worker_pid)
+        return self._worker.cpu()
 
     @property
     def disconnects(self) -> int:

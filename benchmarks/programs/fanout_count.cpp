@@ -1,26 +1,26 @@
 // Publishes a given number of ticks and ends: run under valgrind, the difference of two runs is the
 // price of one tick in instructions.
 //
-//   fanout_count LOG_PATH LAYOUT STAMPED QUEUES TICKS
+//   fanout_count LOG_PATH TICK_FILE STAMPED QUEUES TICKS
 #include <string>
-#include <vector>
 
-#include "_writer.hpp"
+#include "writing.hpp"
+
+using bench::must;
 
 int main(int argc, char** argv) {
+    bench::die_with_parent();
     if (argc != 6) {
-        std::fprintf(stderr, "usage: fanout_count LOG_PATH LAYOUT STAMPED QUEUES TICKS\n");
+        std::fprintf(stderr, "usage: fanout_count LOG_PATH TICK_FILE STAMPED QUEUES TICKS\n");
         return 2;
     }
     const std::string path = argv[1];
-    const auto layout = static_cast<std::uint32_t>(std::atoi(argv[2]));
     const int stamped = std::atoi(argv[3]), queue_count = std::atoi(argv[4]);
     const auto ticks = static_cast<std::uint64_t>(std::atoll(argv[5]));
 
     tk_log* log = nullptr;
-    tk_writer* writer = nullptr;
     must(tk_log_create(path.c_str(), "count", 4096, 1024, &log), "tk_log_create");
-    must(tk_writer_open(log, 1, &writer), "tk_writer_open");
+    bench::Writer writer(log, argv[2]);
     std::vector<tk_queue*> queues(static_cast<std::size_t>(queue_count));
     for (std::size_t i = 0; i < queues.size(); ++i) {
         const std::string queue_path = path + "-q" + std::to_string(i);
@@ -30,15 +30,14 @@ int main(int argc, char** argv) {
         std::remove(queue_path.c_str());
     }
 
-    const Depth depth(layout);
     std::int64_t elapsed_ns = 0;
-    must(tk_writer_flood(writer, layout, depth.bytes, ticks, stamped, &elapsed_ns), "tk_writer_flood");
+    must(tk_writer_flood(writer.handle(), writer.tick.layout(), writer.tick.bytes(), ticks, stamped, &elapsed_ns),
+         "tk_writer_flood");
 
-    tk_log_info info;
-    must(tk_log_info_get(log, &info), "tk_log_info_get");
+    const std::uint64_t counted = bench::info_of(log).ticks;
     must(tk_log_unlink(log), "tk_log_unlink");
-    if (info.ticks != ticks) {
-        std::fprintf(stderr, "log counts %llu ticks, %llu were written\n", static_cast<unsigned long long>(info.ticks),
+    if (counted != ticks) {
+        std::fprintf(stderr, "log counts %llu ticks, %llu were written\n", static_cast<unsigned long long>(counted),
                      static_cast<unsigned long long>(ticks));
         return 1;
     }

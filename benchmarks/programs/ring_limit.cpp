@@ -1,6 +1,6 @@
 // The machine's limit: a plain broadcast ring in shared memory, C++ to C++, nothing done to a tick.
 //
-//   ring_limit write PATH TICK_FILE SCHEDULE...       what is printed: pacing.hpp
+//   ring_limit write PATH TICK_FILE SCHEDULE...       what is printed: writing.hpp
 //   ring_limit read PATH INDEX poll|futex SEEN COUNT  prints "ready", then received, ordered, end, cpu and wall ns
 //
 // The record is as large as the log's. A reader copies it, checks that it was not overtaken meanwhile, and
@@ -15,14 +15,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
 
-#include "pacing.hpp"
-#include "system.hpp"
+#include "writing.hpp"
 
 namespace {
 
@@ -70,10 +64,10 @@ Ring* map(const char* path) {
 
 class Writer {
 public:
-    Writer(Ring* ring, const char* depth) : ring_(ring) {
-        std::memcpy(&mine_.price, depth + 80, 8);
-        std::memcpy(mine_.instrument, depth + 401, 81);
-        std::memcpy(mine_.rest, depth, sizeof mine_.rest);
+    Writer(Ring* ring, const bench::Tick& tick) : ring_(ring) {
+        std::memcpy(&mine_.price, tick.bytes() + 80, 8);
+        std::memcpy(mine_.instrument, tick.bytes() + 401, 81);  // of layout 3
+        std::memcpy(mine_.rest, tick.bytes(), sizeof mine_.rest);
         fences_ = !tk::register_for_barrier();
         ring_->writer_fences.store(fences_);
     }
@@ -122,14 +116,10 @@ private:
 };
 
 int write(int argc, char** argv) {
-    pacing::Schedule schedule;
+    bench::Schedule schedule;
     if (argc < 5 || !schedule.parse(argc - 4, argv + 4)) return 2;
-    char depth[584] = {};
-    std::FILE* f = std::fopen(argv[3], "rb");
-    if (f == nullptr || std::fread(depth, 1, sizeof depth, f) != sizeof depth) die(argv[3]);
-    std::fclose(f);
-    Writer writer(map(argv[2]), depth);
-    pacing::run(schedule, [&](std::int32_t number) { writer.publish(number); }, [&] { return writer.too_far(); });
+    Writer writer(map(argv[2]), bench::Tick(argv[3]));
+    bench::run(schedule, [&](std::int32_t number) { writer.publish(number); }, [&] { return writer.too_far(); });
     return 0;
 }
 
@@ -194,7 +184,7 @@ int read(int argc, char** argv) {
     Reader reader(map(argv[2]), index, std::strcmp(argv[4], "futex") == 0);
     std::printf("ready\n");
     std::fflush(stdout);
-    const std::int64_t begin = pacing::now_ns(), cpu = tk::clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const std::int64_t begin = tk::monotonic_ns(), cpu = tk::clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     std::int32_t last = -1;
     std::int64_t received = 0;
     bool ordered = true;
@@ -204,17 +194,17 @@ int read(int argc, char** argv) {
         const Record& r = reader.take();
         price = r.price;
         instrument = r.instrument[0];
-        if (r.number == pacing::kEnd) break;
+        if (r.number == bench::kEnd) break;
         if (count != 0) {
             if (static_cast<std::size_t>(r.number) >= count) die("a number beyond the schedule");
-            seen[static_cast<std::size_t>(r.number)] = pacing::now_ns();
+            seen[static_cast<std::size_t>(r.number)] = tk::monotonic_ns();
         }
         ordered = ordered && r.number > last;
         last = r.number;
         ++received;
     }
     static_cast<void>(price), static_cast<void>(instrument);
-    const std::int64_t end = pacing::now_ns();
+    const std::int64_t end = tk::monotonic_ns();
     std::FILE* f = count == 0 ? nullptr : std::fopen(argv[5], "wb");
     if (count != 0 && (f == nullptr || std::fwrite(seen.data(), 8, count, f) != count || std::fclose(f) != 0)) die(argv[5]);
     std::printf("%lld %d %lld %lld %lld\n", static_cast<long long>(received), ordered, static_cast<long long>(end),
@@ -225,7 +215,7 @@ int read(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    pacing::die_with_parent();
+    bench::die_with_parent();
     int status = 2;
     if (argc > 1 && std::strcmp(argv[1], "write") == 0) status = write(argc, argv);
     if (argc > 1 && std::strcmp(argv[1], "read") == 0) status = read(argc, argv);
