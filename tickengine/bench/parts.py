@@ -29,6 +29,7 @@ from tickengine.queue import TickQueue
 from tickengine.rules import own_rules
 from tickengine.tick import Tick
 
+from . import loops
 from .cases import Case, Schedule
 
 END = -1
@@ -184,116 +185,14 @@ def _write_flat_out(schedule: Schedule, send: Callable[[int], None]) -> Written:
     return Written(start, count, np.array([start, now], np.int64))
 
 
-# ---- workers' loops ----------------------------------------------------------------------------
-# For each form of a tick one loop that stores the clock and one that only counts: storing would be a good part
-# of what a tick costs. They return the number received, and whether they came in order.
-
-
-def _ticks(ticks: Iterator[Any], seen: list[int]) -> tuple[int, bool]:
-    clock = time.monotonic_ns
-    last, received, ordered = -1, 0, True
-    for tick in ticks:
-        _price, _instrument = tick.LastPrice, tick.InstrumentID
-        now = clock()
-        number = tick.Volume
-        if number <= last:
-            if number < 0:
-                break
-            ordered = False
-        seen[number] = now
-        last = number
-        received += 1
-    return received, ordered
-
-
-def _ticks_counted(ticks: Iterator[Any], _seen: list[int]) -> tuple[int, bool]:
-    last, received, ordered = -1, 0, True
-    for tick in ticks:
-        _price, _instrument = tick.LastPrice, tick.InstrumentID
-        number = tick.Volume
-        if number <= last:
-            if number < 0:
-                break
-            ordered = False
-        last = number
-        received += 1
-    return received, ordered
-
-
-def _dicts(ticks: Iterator[Any], seen: list[int]) -> tuple[int, bool]:
-    clock = time.monotonic_ns
-    last, received, ordered = -1, 0, True
-    for tick in ticks:
-        _price, _instrument = tick["LastPrice"], tick["InstrumentID"]
-        now = clock()
-        number = tick["Volume"]
-        if number <= last:
-            if number < 0:
-                break
-            ordered = False
-        seen[number] = now
-        last = number
-        received += 1
-    return received, ordered
-
-
-def _dicts_counted(ticks: Iterator[Any], _seen: list[int]) -> tuple[int, bool]:
-    last, received, ordered = -1, 0, True
-    for tick in ticks:
-        _price, _instrument = tick["LastPrice"], tick["InstrumentID"]
-        number = tick["Volume"]
-        if number <= last:
-            if number < 0:
-                break
-            ordered = False
-        last = number
-        received += 1
-    return received, ordered
-
-
-def _columns(batches: Iterator[Any], seen: list[int]) -> tuple[int, bool]:
-    """A whole batch has been read when its two columns are there as Python values."""
-    clock = time.monotonic_ns
-    last, received, ordered = -1, 0, True
-    for ticks in batches:
-        _prices, _instruments = ticks["LastPrice"].tolist(), ticks["InstrumentID"].tolist()
-        now = clock()
-        for number in ticks["Volume"].tolist():
-            if number <= last:
-                if number < 0:
-                    return received, ordered
-                ordered = False
-            seen[number] = now
-            last = number
-            received += 1
-    return received, ordered
-
-
-def _columns_counted(batches: Iterator[Any], _seen: list[int]) -> tuple[int, bool]:
-    last, received, ordered = -1, 0, True
-    for ticks in batches:
-        _prices, _instruments = ticks["LastPrice"].tolist(), ticks["InstrumentID"].tolist()
-        numbers = ticks["Volume"]
-        ended = bool(numbers[-1] < 0)
-        if ended:
-            numbers = numbers[:-1]
-        if len(numbers):
-            ordered = ordered and bool(numbers[0] > last and (numbers[1:] > numbers[:-1]).all())
-            last = int(numbers[-1])
-            received += len(numbers)
-        if ended:
-            break
-    return received, ordered
-
-
 def _read(case: Case, queue: Any, schedule: Schedule) -> Read:
     loop: Callable[[Iterator[Any], list[int]], tuple[int, bool]]
     if case.channel != "log":
-        loop = _dicts if schedule.count else _dicts_counted
+        loop = loops.dicts if schedule.count else loops.dicts_counted
     elif case.take == "get_many":
-        loop = _columns if schedule.count else _columns_counted
+        loop = loops.columns if schedule.count else loops.columns_counted
     else:
-        loop = _ticks if schedule.count else _ticks_counted
+        loop = loops.ticks if schedule.count else loops.ticks_counted
     # Each call as cheap as a loop's own would be.
     source = iter(queue) if case.take == "iter" else starmap(getattr(queue, case.take), repeat(()))
     seen = [0] * schedule.count  # storing into numpy would cost as much as a tick
