@@ -217,6 +217,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_queue_wait_bound", _U32, (_P, _U32, _I64)),
     ("tk_reader_open", "status", (_P, _P, _PP)),
     ("tk_reader_close", None, (_P,)),
+    ("tk_reader_free", None, (_P,)),
     ("tk_reader_take", _I32, None),
     ("tk_reader_poll", _I32, None),
     ("tk_reader_first_look", _I32, None),

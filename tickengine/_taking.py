@@ -145,9 +145,13 @@ class Taking:
             if count > 0:
                 return count
             if count < 0 and count != LOOK:
+                if self._closed:
+                    raise Closed(f"queue {self.name!r} is closed")
                 raise lib().error("tk_reader_take", count)
             state = take.state
             if state == TAKE_RETIRED:
+                if self._closed:
+                    raise Closed(f"queue {self.name!r} is closed")
                 self._drop_reader()  # frees the place
                 raise Closed(f"queue {self.name!r} has been closed by the process that made it")
             if state in (TAKE_ENDED, TAKE_ORPHANED):

@@ -122,7 +122,7 @@ class TickQueue(Taking):
         self._mapped = handle
         self._path = path
         self._owner_pid = None
-        self._unmap = _segments.at_collection(self, lib().queue_close, handle)
+        _segments.at_collection(self, lib().queue_close, handle)
         info = QueueInfo()
         lib().queue_info_get(handle, ct.byref(info))
         self.name: str = info.name.decode()
@@ -169,7 +169,7 @@ class TickQueue(Taking):
     @property
     def handle(self) -> ct.c_void_p:
         """For the shim. Raises `Closed` after `close`."""
-        if not self._unmap.alive:
+        if self._closed:
             raise Closed(f"queue {self.name!r} is closed")
         return self._mapped
 
@@ -327,14 +327,19 @@ class TickQueue(Taking):
         if self._closed:
             return
         self._closed = True
-        if self._close_reader is not None:
-            self._close_reader()
+        # Another thread may be waiting in it. What that thread holds in its hands goes when this object does.
+        leaving = None if self._close_reader is None else self._close_reader.detach()
+        self._close_reader = None
+        if leaving is not None:
+            reader, _log, pid = leaving[2]
+            if pid == os.getpid():
+                lib().reader_close(reader)
+                _segments.at_collection(self, lib().reader_free, reader)
         if self._owner_pid == os.getpid():
-            lib().queue_retire(self.handle)
+            lib().queue_retire(self._mapped)
             self._remove()
         self._forget_reader()
         self._keeps = None
-        self._unmap()
 
     def __enter__(self) -> TickQueue:
         return self
@@ -355,6 +360,7 @@ class TickQueue(Taking):
 def _close_reader(reader: ct.c_void_p, log: TickLog, pid: int) -> None:
     if os.getpid() == pid:  # a forked child shares the object, not the place
         lib().reader_close(reader)
+        lib().reader_free(reader)
     del log  # kept alive until here: the reader points into it
 
 

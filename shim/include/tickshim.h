@@ -259,7 +259,11 @@ enum {
 /* Become the reader of a bound queue. A dead reader's place is taken over where its program
  * stopped; a live one's is TK_E_BUSY with the pid. */
 TK_API int32_t tk_reader_open(tk_queue *queue, tk_log *log, tk_reader **out);
+/* Give the place back. A thread that is in a call with it is made to leave, and waited for; later calls are
+ * TK_E_STATE. Its queue and log may be closed then. */
 TK_API void tk_reader_close(tk_reader *reader);
+/* After tk_reader_close(), when no thread will call any more. */
+TK_API void tk_reader_free(tk_reader *reader);
 /* Take what is there, as far as there is room; wait as asked. Blocks without any lock. Returns how many
  * records were taken; with 0 the state says why none were. */
 TK_API int32_t tk_reader_take(tk_take *take);

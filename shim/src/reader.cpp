@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kSleepSlice = 500000000;
 constexpr std::int64_t kSpinSlice = 5000000;
 constexpr std::int64_t kUnsureSleep = 1000000;
+constexpr std::int64_t kLeave = 50000;  // between looks whether a thread that was woken has left
 // spin() looks so often in one call, and asks its caller to look round after so many calls, about 1 ms.
 // Whether anybody is left who could write takes a look into /proc: after about 50 ms.
 constexpr int kSpinLooks = 16;
@@ -93,6 +94,18 @@ std::int32_t Reader::open() {
 }
 
 void Reader::close() {
+    // SYNC sleep (seq_cst, writer side): stored before the look at Sleep; who is about to lie down looks at it
+    // after its announcement.
+    closing_.store(true, std::memory_order_seq_cst);
+    while (busy_.exchange(true)) {
+        if (slot_ != nullptr) wake_reader(slot_);
+        rest(kLeave);
+    }
+    leave();
+    busy_.store(false);
+}
+
+void Reader::leave() {
     if (slot_ == nullptr) return;
     std::uint64_t me = process_identity(getpid());
     slot_->ReaderProcess.compare_exchange_strong(me, 0);
@@ -101,8 +114,8 @@ void Reader::close() {
     slot_ = nullptr;
 }
 
-// The queue has been closed by its maker.
-bool Reader::retired() const { return slot_->Place.load() != place_; }
+// The queue has been closed, by its maker or by another thread of this process.
+bool Reader::retired() const { return closing_.load() || slot_->Place.load() != place_; }
 
 // ---- filters -----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ class Reader {
 public:
     Reader(Queue* queue, Log* log) : queue_(queue), log_(log) {}
     std::int32_t open();
+    // Waits until another thread has left its call, which it is made to do.
     void close();
     // Each returns the number of records taken or an error; see tickshim.h.
     std::int32_t take(tk_take* t);
@@ -53,6 +54,7 @@ private:
     void watch_for_flood(std::uint32_t count);
     bool should_rest(const tk_take& t) const;
     bool ended();
+    void leave();
     bool retired() const;
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
     bool orphaned() const;
@@ -77,6 +79,7 @@ private:
     std::int64_t mark_ = 0;         // CLOCK_MONOTONIC
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
+    std::atomic<bool> closing_{false};
 };
 
 }  // namespace tk

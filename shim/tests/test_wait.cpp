@@ -430,3 +430,25 @@ TEST(a_spin_ends_when_the_queue_is_closed_by_its_maker) {
     CHECK_EQ(reader.spin(&spin), TK_LOOK);
     CHECK_EQ(spin.state, TK_TAKE_RETIRED);
 }
+
+TEST(a_reader_closed_by_another_thread_lets_the_waiting_one_go_first) {
+    for (const std::int32_t mode : {TK_WAIT_BLOCK, TK_WAIT_ADAPTIVE, TK_WAIT_SPIN}) {
+        TestLog t(16);
+        auto q = t.queue();
+        auto& reader = q->open();
+        Taken got;
+        std::thread waiting([&] {
+            for (;;) {
+                got = take(reader, 8, -1, true, mode);
+                if (got.state() != TK_TAKE_AGAIN || got.rc < 0) return;
+            }
+        });
+        if (mode != TK_WAIT_SPIN)
+            while (!asleep(*q)) std::this_thread::yield();
+        reader.close();
+        CHECK_EQ(take(reader, 8).rc, TK_E_STATE);
+        waiting.join();
+        CHECK(got.rc == TK_E_STATE || got.state() == TK_TAKE_RETIRED);
+        CHECK_EQ(q->slot().ReaderProcess.load(), 0u);
+    }
+}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from writing import Feed
 
-from tickengine import Event, Tick
+from tickengine import Closed, Event, Tick, TickQueue
 from tickengine._taking import BATCH, ROWS
 
 
@@ -144,3 +144,43 @@ def test_a_loop_and_its_body_share_the_ticks(long_feed: Feed) -> None:
             seen.extend(queue.get_many(30)["Volume"].tolist())
         assert queue.received == len(seen)
     assert seen == list(range(4 * BATCH))
+
+
+@pytest.mark.parametrize("wait", ["spin", "adaptive", "block"])
+@pytest.mark.parametrize("call", ["get", "get_many", "__iter__"])
+def test_a_queue_closed_by_another_thread_frees_the_waiting_one(feed: Feed, wait: str, call: str) -> None:
+    for _ in range(5):
+        queue, said = feed.queue(wait=wait), []
+
+        def read(queue: TickQueue = queue, said: list[object] = said) -> None:
+            try:
+                said.append(list(queue) if call == "__iter__" else getattr(queue, call)())
+            except Closed as e:
+                said.append(e)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        feed.tick("rb2601", Volume=1)
+        while not queue.received and not said:
+            time.sleep(0)
+        queue.close()
+        reader.join(20)
+        assert not reader.is_alive()
+        assert len(said) == 1
+
+
+def test_a_queue_without_an_engine_closed_by_another_thread_frees_the_waiting_one() -> None:
+    queue, said = TickQueue(), []
+
+    def read() -> None:
+        try:
+            queue.get()
+        except Closed as e:
+            said.append(e)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    queue.close()
+    reader.join(20)
+    assert not reader.is_alive()
+    assert len(said) == 1
