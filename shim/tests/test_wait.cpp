@@ -446,8 +446,8 @@ TEST(a_reader_closed_by_another_thread_lets_the_waiting_one_go_first) {
         if (mode != TK_WAIT_SPIN)
             while (!asleep(*q)) std::this_thread::yield();
         reader.close();
-        CHECK_EQ(take(reader, 8).rc, TK_E_STATE);
         waiting.join();
+        CHECK_EQ(take(reader, 8).rc, TK_E_STATE);
         CHECK(got.rc == TK_E_STATE || got.state() == TK_TAKE_RETIRED);
         CHECK_EQ(q->slot().ReaderProcess.load(), 0u);
     }
