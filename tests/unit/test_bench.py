@@ -224,6 +224,8 @@ class Command:
     def __init__(self, *arguments: str) -> None:
         program = (
             "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored\n"
             "from tickengine.cli import main; sys.exit(main(['bench', *sys.argv[1:]]))"
         )
         self.process = subprocess.Popen(
