@@ -28,8 +28,10 @@ def drain(queue: TickQueue) -> tuple[np.ndarray, list[Event]]:
     return np.concatenate(ticks), events
 
 
-def stream(library: str, count: int, **options: Any) -> tuple[np.ndarray, list[Event], dict[str, Any]]:
-    """*count* numbered ticks, flat out, through an engine with *library*: records, events, last status."""
+def stream(
+    library: str, count: int, state: str = "live", **options: Any
+) -> tuple[np.ndarray, list[Event], dict[str, Any]]:
+    """*count* numbered ticks, flat out, through an engine with *library*: records, events, status in *state*."""
     with TickQueue(events=True) as queue:
         with (
             FrontProcess(MarketSpec(IDS), flat_out=True, count=count, wait_ids=len(IDS)) as front,
@@ -37,6 +39,8 @@ def stream(library: str, count: int, **options: Any) -> tuple[np.ndarray, list[E
         ):
             front.wait_until(finished=True, timeout=60)
             wait_for(lambda: engine.status()["ticks"] >= count, f"{count} ticks in the log", 60)
+            # The session's thread may hear of the subscriptions after the last tick is in the log.
+            wait_for(lambda: engine.status()["state"] == state, f"state {state}", 60)
             status = engine.status()
         return *drain(queue), status
 

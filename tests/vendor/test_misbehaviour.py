@@ -60,7 +60,7 @@ def test_answers_without_data_count_as_no_answer_and_the_ticks_come_all_the_same
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FAULTS, "null-data")
-    ticks, _, status = stream(library, 10_000)
+    ticks, _, status = stream(library, 10_000, "logged_in")
     check_whole(ticks, 10_000)
     assert (status["state"], status["subscribed"], status["unacknowledged"]) == ("logged_in", 0, len(IDS))
 
