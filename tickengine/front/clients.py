@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from tickengine.front import wire
 from tickengine.front.connection import MAX_RANGES, Connection, peer_text
@@ -42,6 +43,7 @@ class Clients:
         max_clients: int,
         send_timeout_s: float,
         heartbeat_s: float,
+        make_session: Callable[[Any], Any] = Session,
     ) -> None:
         self.send_timeout_s = send_timeout_s
         self.silent_until = 0.0
@@ -52,6 +54,7 @@ class Clients:
         self._selector = selector
         self._listener = listener
         self._desk = desk
+        self._make_session = make_session
         self._max_clients = max_clients
         self._heartbeat_s = heartbeat_s
         self._watched_listener: socket.socket | None = None
@@ -191,7 +194,7 @@ class Clients:
             sock.close()
             return
         number = self.accepted
-        connection = Connection(number, sock, peer_text(address), Session(self._desk), now)
+        connection = Connection(number, sock, peer_text(address), self._make_session(self._desk), now)
         self._guarded(connection, partial(_prepare, sock))
         self._open[number] = connection
         log.info("client %s connected, connection %d", connection.peer, number)

@@ -154,7 +154,15 @@ def encode(fid: int, values: Mapping[str, Any]) -> bytes:
         KeyError: unknown field id.
         ValueError: a member that the layout does not have.
     """
-    layout = LAYOUTS[fid]
+    return encode_as(LAYOUTS[fid], fid, values)
+
+
+def encode_as(layout: np.dtype[Any], fid: int, values: Mapping[str, Any]) -> bytes:
+    """Return the whole field *fid* with a body of *layout*.
+
+    Raises:
+        ValueError: a member that the layout does not have.
+    """
     record: NDArray[Any] = np.zeros(1, layout)
     for name, value in values.items():
         record[name] = value
@@ -166,7 +174,11 @@ def decode(fid: int, body: bytes) -> dict[str, Any]:
 
     A body that is too short is filled with zeros, a longer one is cut, as the vendor library does.
     """
-    layout = LAYOUTS[fid]
+    return decode_as(LAYOUTS[fid], body)
+
+
+def decode_as(layout: np.dtype[Any], body: bytes) -> dict[str, Any]:
+    """Return the members of a body of *layout*, as `decode` does."""
     record = np.frombuffer(body[: layout.itemsize].ljust(layout.itemsize, b"\0"), layout)[0]
     values: dict[str, Any] = {}
     for name in layout.names or ():

@@ -11,17 +11,15 @@ import select
 import selectors
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from tickengine.front.calls import Calls
 from tickengine.front.clients import Clients
+from tickengine.front.connection import Connection
 from tickengine.front.listener import Listener
-from tickengine.front.orders import Orders
-from tickengine.front.publisher import Publisher
-from tickengine.front.session import Desk
-from tickengine.front.stats import FrontStats
+from tickengine.front.orders import ConnectionOrders
 from tickengine.front.timers import Timers
 
 log = logging.getLogger(__name__)
@@ -31,19 +29,42 @@ LONGEST_WAIT_S = 60.0
 _SELECT_LIMIT = 1024
 
 
-class FrontLoop(threading.Thread):
+AnyOrders = TypeVar("AnyOrders", bound=ConnectionOrders[Any])
+
+
+class Publishing(Protocol):
+    """What a front sends unasked. Belongs to the front's thread."""
+
+    next_number: int
+    """Grows with everything that was given to connections."""
+
+    def step(self, now: float, connections: Iterable[Connection]) -> float | None:
+        """Send what is due; return when to come again, None when something else must happen first."""
+
+    def hold(self) -> None:
+        """Sending is interrupted."""
+
+
+class FrontLoop(threading.Thread, Generic[AnyOrders]):
     """Runs from `start` to `ask_stop`. `call` is the only way in for other threads."""
 
-    def __init__(self, listener: Listener, publisher: Publisher, desk: Desk, **limits: Any) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        publisher: Any,
+        desk: Any,
+        make_orders: Callable[[Clients, Any, Any, Listener, Timers], AnyOrders],
+        **serving: Any,
+    ) -> None:
         super().__init__(name="tickengine-front", daemon=True)
         self.timers = Timers()
-        self.final: FrontStats | None = None
-        self._publisher = publisher
+        self.final: Any = None
+        self._publisher: Publishing = publisher
         self._selector = selectors.DefaultSelector()
         self._calls = Calls()
         self._selector.register(self._calls.wake_socket, selectors.EVENT_READ, self._on_wake)
-        self._clients = Clients(self._selector, listener, desk, **limits)
-        self.orders = Orders(self._clients, publisher, desk, listener, self.timers)
+        self._clients = Clients(self._selector, listener, desk, **serving)
+        self.orders = make_orders(self._clients, publisher, desk, listener, self.timers)
         self._stopping = False
 
     def call(self, work: Callable[[], Any]) -> Future[Any]:
@@ -66,7 +87,7 @@ class FrontLoop(threading.Thread):
                 self._turn()
         finally:
             self._clients.close_all(self._calls.clear_wakes)
-            self.final = self.orders.take_stats()
+            self.final = self.orders.snapshot()
             self.orders.end()
             self._selector.close()
             self._calls.close()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -22,24 +22,32 @@ from tickengine.front.stats import FrontStats
 from tickengine.front.tickpackets import encode_ticks
 from tickengine.front.timers import Timers
 
+Picture = TypeVar("Picture")
 
-class Orders:
-    """One method per control, named as `Controls` names it when it passes it on. A method that returns a
-    future has begun something that ends later."""
 
-    def __init__(self, clients: Clients, publisher: Publisher, desk: Desk, listener: Listener, timers: Timers) -> None:
+class ConnectionOrders(Generic[Picture]):
+    """What every kind of front can be told about its connections. `Picture` is what such a front tells of
+    itself. A method that returns a future has begun something that ends later."""
+
+    def __init__(self, clients: Clients, desk: Desk, listener: Listener, timers: Timers) -> None:
         self._clients = clients
-        self._publisher = publisher
         self._desk = desk
         self._listener = listener
         self._timers = timers
-        self._waiters: list[tuple[dict[str, Any], Future[FrontStats]]] = []
+        self._waiters: list[tuple[dict[str, Any], Future[Picture]]] = []
 
-    def pause(self) -> None:
-        self._publisher.paused = True
+    @staticmethod
+    def now() -> float:
+        """The front's clock, monotonic seconds."""
+        return time.monotonic()
 
-    def resume(self) -> None:
-        self._publisher.paused = False
+    def snapshot(self) -> Picture:
+        """A consistent picture: nothing moves while it is taken."""
+        raise NotImplementedError
+
+    def _reached(self, goal: dict[str, Any]) -> bool:
+        """Whether what somebody waits for is true."""
+        raise NotImplementedError
 
     def cut(self, how: Literal["fin", "rst"], after_bytes: int | None, number: int | None) -> int | Future[int]:
         chosen = [c for c in self._clients.open if number is None or c.number == number]
@@ -66,6 +74,64 @@ class Orders:
         for connection in self._clients.open:
             connection.send(data, now)
         return self._clients.open_count
+
+    def refuse_logins(self, error_id: int, times: int | None) -> None:
+        self._desk.refuse_login = Countdown(error_id, times)
+
+    def login_missing(self, part: str, times: int | None) -> None:
+        self._desk.login_missing = Countdown(part, times)
+
+    def delay_answers(self, seconds: float) -> None:
+        self._clients.answer_delay_s = seconds
+
+    def refuse_connections(self, how: bool | float) -> None:
+        now = time.monotonic()
+        self._timers.cancel("listen")
+        if how is False:
+            self._listener.listen()
+        else:
+            self._listener.refuse()
+            if how is not True:
+                self._timers.at(now + how, self._listener.listen, name="listen")
+
+    def accept_and_close(self, times: int) -> None:
+        self._clients.close_at_accept = times
+
+    def wait_until(self, goal: dict[str, Any]) -> Future[Picture]:
+        outcome: Future[Picture] = Future()
+        self._waiters.append((goal, outcome))
+        return outcome
+
+    def settle_waiters(self) -> None:
+        """Answer those whose goal is reached, forget those who have given up."""
+        left: list[tuple[dict[str, Any], Future[Picture]]] = []
+        for goal, outcome in self._waiters:
+            if outcome.cancelled():
+                continue
+            if not self._reached(goal):
+                left.append((goal, outcome))
+            elif outcome.set_running_or_notify_cancel():
+                outcome.set_result(self.snapshot())
+        self._waiters = left
+
+    def end(self) -> None:
+        """Nothing will be reached any more."""
+        fail_stopped([outcome for _, outcome in self._waiters])
+        self._waiters.clear()
+
+
+class Orders(ConnectionOrders[FrontStats]):
+    """One method per control, named as `Controls` names it when it passes it on."""
+
+    def __init__(self, clients: Clients, publisher: Publisher, desk: Desk, listener: Listener, timers: Timers) -> None:
+        super().__init__(clients, desk, listener, timers)
+        self._publisher = publisher
+
+    def pause(self) -> None:
+        self._publisher.paused = True
+
+    def resume(self) -> None:
+        self._publisher.paused = False
 
     def push(self, records: NDArray[Any], compress: bool) -> int:
         if compress:
@@ -98,15 +164,6 @@ class Orders:
             connection.send(data, now)
         return len(connections)
 
-    def refuse_logins(self, error_id: int, times: int | None) -> None:
-        self._desk.refuse_login = Countdown(error_id, times)
-
-    def login_missing(self, part: str, times: int | None) -> None:
-        self._desk.login_missing = Countdown(part, times)
-
-    def delay_answers(self, seconds: float) -> None:
-        self._clients.answer_delay_s = seconds
-
     def acknowledge_only(self, ids: int | None) -> None:
         self._desk.acknowledge_limit = ids
         for connection in self._clients.open:
@@ -116,20 +173,7 @@ class Orders:
         self._desk.refused_patterns = patterns
         self._desk.refused_error_id = error_id
 
-    def refuse_connections(self, how: bool | float) -> None:
-        now = time.monotonic()
-        self._timers.cancel("listen")
-        if how is False:
-            self._listener.listen()
-        else:
-            self._listener.refuse()
-            if how is not True:
-                self._timers.at(now + how, self._listener.listen, name="listen")
-
-    def accept_and_close(self, times: int) -> None:
-        self._clients.close_at_accept = times
-
-    def take_stats(self) -> FrontStats:
+    def snapshot(self) -> FrontStats:
         """A consistent picture: nothing moves while it is taken."""
         desk = self._desk
         return FrontStats(
@@ -154,28 +198,6 @@ class Orders:
             clients=tuple(c.stats() for c in self._clients.open),
             sent_ranges=tuple(self._clients.ranges()),
         )
-
-    def wait_until(self, goal: dict[str, Any]) -> Future[FrontStats]:
-        outcome: Future[FrontStats] = Future()
-        self._waiters.append((goal, outcome))
-        return outcome
-
-    def settle_waiters(self) -> None:
-        """Answer those whose goal is reached, forget those who have given up."""
-        left: list[tuple[dict[str, Any], Future[FrontStats]]] = []
-        for goal, outcome in self._waiters:
-            if outcome.cancelled():
-                continue
-            if not self._reached(goal):
-                left.append((goal, outcome))
-            elif outcome.set_running_or_notify_cancel():
-                outcome.set_result(self.take_stats())
-        self._waiters = left
-
-    def end(self) -> None:
-        """Nothing will be reached any more."""
-        fail_stopped([outcome for _, outcome in self._waiters])
-        self._waiters.clear()
 
     def _finished(self) -> bool:
         return self._publisher.exhausted and not any(c.ticks_waiting for c in self._clients.open)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ class Publisher:
         self.next_number = 0
         self.paused = paused
         self.failure: str | None = None
+        self.observer: Callable[[NDArray[Any]], None] | None = None
         self._pace = pace
         self._count = count
         self._wait_clients = wait_clients
@@ -114,6 +115,8 @@ class Publisher:
         due = self._pace.due(now)
         if due > 0:
             batch = self._make(due)
+            if self.observer is not None:
+                self.observer(batch.bodies.reshape(-1)[: batch.count])
             self._deliver(batch, readers, now)
             self.next_number += batch.count
             self._pace.done(batch.count)

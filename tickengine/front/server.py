@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
 from typing import Any
+
+from numpy.typing import NDArray
 
 from tickengine.front import clock
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
@@ -15,6 +17,7 @@ from tickengine.front.faults import Fault, parse_fault
 from tickengine.front.listener import Listener
 from tickengine.front.loop import FrontLoop
 from tickengine.front.market import Market
+from tickengine.front.orders import Orders
 from tickengine.front.pace import make_pace
 from tickengine.front.publisher import Publisher
 from tickengine.front.randomwalk import RandomWalkMarket
@@ -119,7 +122,8 @@ class Front(Controls):
             "heartbeat_s": heartbeat_s,
         }
         self._listener: Listener | None = None
-        self._loop: FrontLoop | None = None
+        self._loop: FrontLoop[Orders] | None = None
+        self._publisher: Publisher | None = None
 
     @property
     def address(self) -> str:
@@ -141,14 +145,25 @@ class Front(Controls):
         """
         if self._loop is not None:
             raise RuntimeError("a front can be started once only; make a new one")
-        publisher = Publisher(self.market, self._pace, **self._publishing)
+        publisher = self._publisher = Publisher(self.market, self._pace, **self._publishing)
         self._listener = Listener(self._host, self._port)
-        loop = FrontLoop(self._listener, publisher, self._desk, **self._serving)
+        loop = FrontLoop(self._listener, publisher, self._desk, Orders, **self._serving)
         script = _Script(loop)
         for fault in self._faults:
             script.schedule(fault)
         self._loop = loop
         loop.start()
+
+    def observe(self, observer: Callable[[NDArray[Any]], None] | None) -> None:
+        """Have *observer* called with every batch of ticks before it is sent, on the front's thread, until
+        another one or None is given. It must not keep the array.
+
+        Raises:
+            RuntimeError: the front was not started.
+        """
+        if self._publisher is None:
+            raise RuntimeError("the front was not started")
+        self._publisher.observer = observer
 
     def stop(self) -> None:
         """End all connections by FIN, give clients up to a second to close, and end the thread. May be
@@ -173,7 +188,7 @@ class Front(Controls):
         if name == "stats":
             if loop.final is not None:
                 return loop.final
-            name = "take_stats"
+            name = "snapshot"
         deadline = time.monotonic() + timeout_s
         outcome = loop.call(lambda: getattr(loop.orders, name)(*args))
         try:
@@ -192,7 +207,7 @@ class Front(Controls):
 class _Script(Controls):
     """Applies scheduled faults on the loop's own thread, where a call must not wait for the loop."""
 
-    def __init__(self, loop: FrontLoop) -> None:
+    def __init__(self, loop: FrontLoop[Orders]) -> None:
         self._loop = loop
 
     def _control(self, name: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
