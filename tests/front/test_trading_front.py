@@ -9,7 +9,7 @@ import pytest
 from ftd_client import FrontClosed
 from trading_client import QUICK, TradingClient
 
-from tickengine.front import Front, NumberedMarket, wire
+from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket, wire
 from tickengine.front.trading import MOMENTS, TradingFront
 
 PRICES = {"rb2605": 3000.0, "m2605": 2950.0}
@@ -441,3 +441,27 @@ def test_it_ends_clean_and_still_reports(client: TradingClient) -> None:
         front.start()
     with pytest.raises(RuntimeError, match="stopped"):
         front.set_price("rb2605", 1.0)
+
+
+def test_both_fronts_in_a_process_of_their_own() -> None:
+    spec = MarketSpec(["rb2605"], kind="random-walk")
+    with FrontProcess(spec, trading={"fill_volume": 1}) as fronts:
+        assert fronts.trading.address != fronts.address
+        fronts.trading.cut_at("return", after=5)
+        with TradingClient(fronts.trading.address) as client:
+            client.ready()
+            client.order(OrderPriceType=b"1", volume=2)
+            assert client.read_to_end() is False
+            assert client.story() == ["a", "a", "1", "trade", "0"]
+        report = fronts.trading.wait_until(timeout=10, faults_happened=1, max_open_clients=0)
+        assert len(report.trades) == 2 and fronts.stats().connections == 0
+    assert fronts.trading.report().trades == report.trades
+    with pytest.raises(RuntimeError, match="does not run"):
+        fronts.trading.set_price("rb2605", 1.0)
+
+
+def test_a_process_without_a_trading_front_says_so() -> None:
+    with FrontProcess(MarketSpec(["rb2605"])) as fronts, pytest.raises(RuntimeError, match="no trading front"):
+        _ = fronts.trading
+    with pytest.raises(ValueError, match="fill_volume"):
+        FrontProcess(MarketSpec(["rb2605"]), trading={"fill_volume": 0}).start()

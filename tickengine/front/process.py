@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -22,12 +22,15 @@ from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.randomwalk import RandomWalkMarket
 from tickengine.front.server import Front
+from tickengine.front.trading.controls import TradingControls
+from tickengine.front.trading.server import TradingFront
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 _PARENT_CHECK_S = 1.0
+_TRADING = "trading."  # in front of the name of a control: it is the trading front's
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,20 @@ class MarketSpec:
 class FrontProcess(Controls):
     """Takes the arguments of `Front`, the market as a `MarketSpec`.
 
+    *trading*: the arguments of a `TradingFront` that matches orders against this market; it is then at
+    `trading`, with its controls and its address.
+
     The process is spawned and ends with `stop`, with this process however that ends, and with nothing
     else: Ctrl-C in a terminal reaches this process only. Several threads may call at the same time.
     """
 
-    def __init__(self, market: MarketSpec | None = None, **options: Any) -> None:
+    def __init__(
+        self, market: MarketSpec | None = None, *, trading: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
         self._spec = market
         self._options = options
+        self._trading_options = None if trading is None else dict(trading)
+        self._trading_address: str | None = None
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._receiver: threading.Thread | None = None
@@ -72,7 +82,7 @@ class FrontProcess(Controls):
         self._open: dict[int, Future[Any]] = {}
         self._address: str | None = None
         self._pid: int | None = None
-        self._final: Any = None
+        self._final: dict[str, Any] = {}
 
     @property
     def address(self) -> str:
@@ -84,6 +94,17 @@ class FrontProcess(Controls):
         if self._address is None:
             raise RuntimeError("the front was not started")
         return self._address
+
+    @property
+    def trading(self) -> TradingFrontProcess:
+        """The trading front in the same process.
+
+        Raises:
+            RuntimeError: the front was made without one, or was not started.
+        """
+        if self._trading_address is None:
+            raise RuntimeError("there is no trading front: give trading={}, and start")
+        return TradingFrontProcess(self, self._trading_address)
 
     @property
     def pid(self) -> int:
@@ -108,7 +129,10 @@ class FrontProcess(Controls):
             raise RuntimeError("a front can be started once only; make a new one")
         here, there = multiprocessing.Pipe()
         process = SpawnedProcess(
-            target=_serve, args=(there, os.getpid(), self._spec, self._options), name="front", daemon=True
+            target=_serve,
+            args=(there, os.getpid(), self._spec, self._options, self._trading_options),
+            name="front",
+            daemon=True,
         )
         process.start()
         self._process = process
@@ -127,7 +151,7 @@ class FrontProcess(Controls):
         except BaseException:
             self._end()
             raise
-        self._address = ready
+        self._address, self._trading_address = ready
         self._receiver = threading.Thread(target=self._receive, name="front-replies", daemon=True)
         self._receiver.start()
 
@@ -138,7 +162,8 @@ class FrontProcess(Controls):
             return
         if self._receiver is not None and self._process.is_alive():
             try:
-                self._final = self._control("stop", timeout_s=STOP_TIMEOUT_S)
+                stats, report = self._control("stop", timeout_s=STOP_TIMEOUT_S)
+                self._final = {"stats": stats, _TRADING + "report": report}
             except (RuntimeError, TimeoutError, OSError) as error:
                 # It died before or hangs; either way `_end` leaves nothing of it.
                 log.warning("front process %d did not stop by itself: %s", self.pid, error)
@@ -168,8 +193,8 @@ class FrontProcess(Controls):
         self._pipe = None
 
     def _control(self, name: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        if name == "stats" and self._final is not None:
-            return self._final
+        if name in self._final:
+            return self._final[name]
         outcome: Future[Any] = Future()
         with self._lock:
             pipe = self._pipe
@@ -215,26 +240,53 @@ class FrontProcess(Controls):
                 outcome.set_exception(RuntimeError("the front process has ended"))
 
 
-def _serve(pipe: Connection, parent: int, spec: MarketSpec | None, options: dict[str, Any]) -> None:
-    """Main of the process: one front, and a thread per request until the pipe ends."""
+class TradingFrontProcess(TradingControls):
+    """The controls of the trading front of a `FrontProcess`."""
+
+    def __init__(self, process: FrontProcess, address: str) -> None:
+        self._process = process
+        self.address = address
+
+    def _control(self, name: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        return self._process._control(_TRADING + name, *args, timeout_s=timeout_s)
+
+
+def _serve(
+    pipe: Connection,
+    parent: int,
+    spec: MarketSpec | None,
+    options: dict[str, Any],
+    trading_options: dict[str, Any] | None,
+) -> None:
+    """Main of the process: the fronts, and a thread per request until the pipe ends."""
     # Ctrl-C goes to the whole terminal; it is the parent that decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    trading: TradingFront | None = None
+    front: Front | None = None
     try:
         front = Front(None if spec is None else spec.build(), **options)
+        if trading_options is not None:
+            trading = TradingFront(front, **trading_options)
         front.start()
+        if trading is not None:
+            trading.start()
     except Exception as error:
+        if front is not None:
+            front.stop()
         pipe.send(error)
         return
     try:
-        pipe.send(front.address)
-        _answer_requests(pipe, parent, front)
+        pipe.send((front.address, None if trading is None else trading.address))
+        _answer_requests(pipe, parent, front, trading)
     except (EOFError, OSError):
         pass  # the parent is gone
     finally:
+        if trading is not None:
+            trading.stop()
         front.stop()
 
 
-def _answer_requests(pipe: Connection, parent: int, front: Front) -> None:
+def _answer_requests(pipe: Connection, parent: int, front: Front, trading: TradingFront | None) -> None:
     lock = threading.Lock()
 
     def reply(ticket: int, result: Any) -> None:
@@ -245,8 +297,11 @@ def _answer_requests(pipe: Connection, parent: int, front: Front) -> None:
                 pass  # the parent is gone; the main thread finds out by itself
 
     def carry_out(ticket: int, name: str, args: tuple[Any, ...], timeout_s: float) -> None:
+        target: Front | TradingFront = front
+        if name.startswith(_TRADING) and trading is not None:
+            target, name = trading, name.removeprefix(_TRADING)
         try:
-            reply(ticket, front._control(name, *args, timeout_s=timeout_s))
+            reply(ticket, target._control(name, *args, timeout_s=timeout_s))
         except Exception as error:  # belongs to the caller in the other process
             reply(ticket, error)
 
@@ -257,7 +312,9 @@ def _answer_requests(pipe: Connection, parent: int, front: Front) -> None:
                 return
         ticket, name, args, timeout_s = pipe.recv()
         if name == "stop":
+            if trading is not None:
+                trading.stop()
             front.stop()
-            reply(ticket, front.stats())
+            reply(ticket, (front.stats(), None if trading is None else trading.report()))
             return
         threading.Thread(target=carry_out, args=(ticket, name, args, timeout_s), daemon=True).start()
