@@ -228,6 +228,10 @@ class OrderBook:
         """
         self._expected[order.ClientID] = order
 
+    def forget(self, order: Order) -> None:
+        """An expected order did not leave after all, and no record of it will come."""
+        self._expected.pop(order.ClientID, None)
+
     # ---- applying ------------------------------------------------------------------------------
 
     def apply(self, record: Record) -> list[Change]:

@@ -1,0 +1,206 @@
+"""What every kind of trader has in common: the account, the limits, orders and what comes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from .._errors import ConfigError
+from . import words
+from .account import AccountState
+from .book import Change, Order, OrderBook
+from .limits import Gatekeeper, Limits, Wish
+from .positions import Positions, exchange_of
+from .records import Record
+
+LAST_CLIENT_ID = 2**31 - 1  # it travels as the vendor's RequestID
+
+
+class Trader:
+    """One account that orders can be sent for. Use it from one thread.
+
+    `poll` takes what has happened since the last call and returns it as `Change` objects, in order, each
+    once; `book`, `positions` and `funds` are as of then. `insert` and `cancel` return at once; what
+    becomes of them comes with later polls.
+
+    Args:
+        limits: what an order must keep to; see `Limits`.
+    """
+
+    def __init__(self, broker_id: str, investor_id: str, limits: Limits) -> None:
+        self.account = AccountState()
+        self._broker_id, self._investor_id = broker_id, investor_id
+        self.gate = Gatekeeper(limits, self.account.book, self.account.positions)
+        self._client_id = 0
+        self._changes: list[Change] = []
+
+    # ---- looking -------------------------------------------------------------------------------
+
+    @property
+    def book(self) -> OrderBook:
+        """All orders and trades."""
+        return self.account.book
+
+    @property
+    def positions(self) -> Positions:
+        """What the account holds."""
+        return self.account.positions
+
+    @property
+    def funds(self) -> dict[str, Any] | None:
+        """The vendor's ``TradingAccount`` as of the last query; None before the first."""
+        return self.account.funds
+
+    @property
+    def connected(self) -> bool:
+        """Whether orders can be sent now."""
+        raise NotImplementedError
+
+    def poll(self) -> list[Change]:
+        """What has happened since the last call, oldest first. Does not block."""
+        self._catch_up()
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _catch_up(self) -> None:
+        """Fold in what is new; its changes wait for `poll`."""
+        for record in self._read():
+            self._changes += self.account.apply(record)
+
+    # ---- orders --------------------------------------------------------------------------------
+
+    def insert(
+        self,
+        instrument_id: str,
+        direction: str,
+        offset: str,
+        price: float,
+        volume: int,
+        *,
+        exchange_id: str = "",
+        hedge: str = words.SPECULATION,
+        order_price_type: str = words.LIMIT_PRICE,
+        time_condition: str = words.GOOD_FOR_DAY,
+        volume_condition: str = words.ANY_VOLUME,
+        min_volume: int = 0,
+    ) -> Order:
+        """Send an order.
+
+        Args:
+            direction: "0" buy, "1" sell.
+            offset: "0" open, "1" close, "3" close today's, "4" close yesterday's lots.
+            price: limit, per unit of the underlying.
+            volume: lots.
+            exchange_id: default the exchange of the instrument's product.
+            hedge, order_price_type, time_condition, volume_condition: the vendor's characters; by default
+                speculation, limit, good for the day, any volume.
+
+        Returns:
+            The order, which counts as under way at once. The object is kept up to date by `poll`.
+
+        Raises:
+            ConfigError: a wrong argument; nothing was sent.
+            LimitRefused: it does not keep a limit; nothing was sent.
+        """
+        for name, value, known in (
+            ("direction", direction, (words.BUY, words.SELL)),
+            ("offset", offset, tuple(words.OFFSETS)),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} {value!r} must be one of {', '.join(map(repr, known))}")
+        if not isinstance(volume, int) or isinstance(volume, bool):
+            raise ConfigError(f"volume {volume!r} must be a whole number of lots")
+        if not isinstance(instrument_id, str) or not instrument_id:
+            raise ConfigError(f"instrument_id {instrument_id!r} must be the id of an instrument")
+        self._catch_up()
+        wish = Wish(instrument_id, direction, offset, float(price), volume)
+        self.gate.check(wish, time.monotonic_ns())
+        client_id = self._next_client_id()
+        exchange = exchange_id or exchange_of(instrument_id)
+        order = Order(client_id, instrument_id, exchange, direction, offset, float(price), volume)
+        self.book.expect(order)
+        try:
+            self._send_order(
+                order,
+                {
+                    "BrokerID": self._broker_id,
+                    "InvestorID": self._investor_id,
+                    "UserID": self._investor_id,
+                    "InstrumentID": instrument_id,
+                    "ExchangeID": exchange,
+                    "OrderPriceType": order_price_type,
+                    "Direction": direction,
+                    "CombOffsetFlag": offset,
+                    "CombHedgeFlag": hedge,
+                    "LimitPrice": float(price),
+                    "VolumeTotalOriginal": volume,
+                    "TimeCondition": time_condition,
+                    "VolumeCondition": volume_condition,
+                    "MinVolume": min_volume,
+                    "ContingentCondition": words.IMMEDIATELY,
+                    "ForceCloseReason": words.NOT_FORCE_CLOSE,
+                    "RequestID": client_id,
+                },
+            )
+        except BaseException:
+            self.book.forget(order)  # it never left this process
+            raise
+        return order
+
+    def cancel(self, order: Order) -> None:
+        """Ask for an order to be cancelled. Its ``cancel`` says what became of the request; that the order is
+        cancelled is its state.
+
+        Raises:
+            ConfigError: the order is at its end, or has not left yet.
+            LimitRefused: too many orders and cancellations within a second.
+        """
+        self._catch_up()
+        if order.is_final:
+            raise ConfigError(f"order {order.OrderRef or order.ClientID} is {order.state}: nothing is left to cancel")
+        if not order.OrderRef:
+            raise ConfigError(f"order {order.ClientID} has not been sent yet: it cannot be cancelled before")
+        self.gate.check_cancel(time.monotonic_ns())
+        self._send_action(
+            order,
+            {
+                "BrokerID": self._broker_id,
+                "InvestorID": self._investor_id,
+                "UserID": self._investor_id,
+                "InstrumentID": order.InstrumentID,
+                "ExchangeID": order.ExchangeID,
+                "FrontID": order.FrontID,
+                "SessionID": order.SessionID,
+                "OrderRef": order.OrderRef,
+                "OrderSysID": order.OrderSysID,
+                "ActionFlag": words.DELETE,
+                "OrderActionRef": self._next_client_id(),
+            },
+        )
+
+    def _next_client_id(self) -> int:
+        self._client_id = max(self._client_id, self.book.last_client_id) + 1
+        if self._client_id > LAST_CLIENT_ID:
+            raise ConfigError("the journal has no numbers left for orders: archive it and begin a new one")
+        return self._client_id
+
+    # ---- what each kind does in its own way ----------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect (again) after `disconnect`. Returns at once."""
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        """End the connection on purpose, until `connect`. Orders at the exchange stay there."""
+        raise NotImplementedError
+
+    def _read(self) -> Iterable[Record]:
+        """The records from ``account.next_sequence`` on."""
+        raise NotImplementedError
+
+    def _send_order(self, order: Order, fields: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
+        raise NotImplementedError
