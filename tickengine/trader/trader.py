@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from .._errors import ConfigError
 from . import words
@@ -13,6 +13,8 @@ from .book import Change, Order, OrderBook
 from .limits import Gatekeeper, Limits, Wish
 from .positions import Positions, exchange_of
 from .records import Record
+
+Self = TypeVar("Self", bound="Trader")
 
 LAST_CLIENT_ID = 2**31 - 1  # it travels as the vendor's RequestID
 
@@ -185,7 +187,22 @@ class Trader:
             raise ConfigError("the journal has no numbers left for orders: archive it and begin a new one")
         return self._client_id
 
+    def watch(self, news: Callable[[], None] | None) -> None:
+        """Have *news* called, on a thread of its own, whenever there is something for `poll`; None ends it.
+
+        A trader whose news come from its user's own calls has no need to.
+        """
+
     # ---- what each kind does in its own way ----------------------------------------------------
+
+    def stop(self) -> None:
+        """End everything that it has started. Orders at the exchange stay there."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
 
     def connect(self) -> None:
         """Connect (again) after `disconnect`. Returns at once."""

@@ -1,0 +1,191 @@
+"""Running a strategy: ticks and order events in one loop, one thread."""
+
+from __future__ import annotations
+
+import os
+import queue as stdlib_queue
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .._errors import Closed, ConfigError
+from ..engine import TickEngine
+from ..queue import TickQueue
+from ..trader.book import Change
+from ..trader.paper import PaperTrader
+from ..trader.trader import Trader
+from .accounts import Account
+from .bars import BarBuilder
+from .options import Options
+from .strategy import AbstractStrategy
+
+_LONGEST_WAIT_S = 0.25
+_CONFIG_KEYS = ("parameters", "periods", "description", "wait", "cancel_on_exit")
+
+
+def run_live(
+    cls: type[AbstractStrategy], config: Mapping[str, Any] | None = None, *, options: Options
+) -> AbstractStrategy:
+    """Run a strategy until it wants to end, Ctrl-C, or the time of ``--seconds``; returns it.
+
+    Ticks come from a `TickEngine`, orders go to the account of *options*; a paper account needs a
+    market-data front only.
+
+    Args:
+        config: ``parameters``, ``periods``, ``description`` for the strategy; ``wait`` for its queue
+            ("adaptive", "spin", "block"); ``cancel_on_exit`` (False): cancel its orders under way at the end.
+
+    Raises:
+        ConfigError: something in *config*, *options* or the configuration file; nothing was started.
+        Exception: what the strategy raised; everything has been stopped in order before.
+    """
+    config = dict(config or {})
+    unknown = sorted(set(config) - set(_CONFIG_KEYS))
+    if unknown:
+        raise ConfigError(f"config key {unknown[0]!r} is not known; known are {', '.join(_CONFIG_KEYS)}")
+    account = options.get_account()
+    instruments = options.get_instruments()
+    strategy = cls(
+        instruments,
+        config.get("parameters"),
+        options.get_base_folder(),
+        periods=config.get("periods"),
+        description=config.get("description"),
+        logger=options.get_logger(),
+    )
+    if not isinstance(strategy, AbstractStrategy):
+        raise ConfigError(f"{cls.__name__} is no AbstractStrategy")
+    queue = TickQueue(instruments, wait=config.get("wait", "adaptive"))
+    try:
+        engine = _engine(account, instruments, queue, options)
+        with engine, _trader(account, options) as trader:
+            runner = Runner(strategy, queue, trader, seconds=options.get_seconds())
+            try:
+                runner.run()
+            except KeyboardInterrupt:
+                strategy.logger.info("interrupted; ending in order")
+            finally:
+                runner.finish(cancel=bool(config.get("cancel_on_exit")))
+    finally:
+        queue.close()
+    return strategy
+
+
+def _engine(account: Account, instruments: list[str], queue: TickQueue, options: Options) -> TickEngine:
+    return TickEngine(
+        account.md_front,
+        account.broker_id,
+        account.investor_id,
+        account.password,
+        account.app_id,
+        account.auth_code,
+        instruments,
+        [queue],
+        page_dir=os.path.join(options.get_base_folder(), "md"),
+        library=account.library,
+        production=account.production,
+    )
+
+
+def _trader(account: Account, options: Options) -> PaperTrader:
+    if account.paper:
+        return PaperTrader(account.limits, balance=account.balance, lots=dict(account.lots))
+    raise NotImplementedError
+
+
+class Runner:
+    """The loop of one strategy.
+
+    Each turn tells what happened to orders since the last, then gives the next tick. A trader that has news
+    while the loop waits for a tick ends that wait.
+
+    Args:
+        seconds: how long at most; None: until the strategy wants to end.
+    """
+
+    def __init__(
+        self, strategy: AbstractStrategy, queue: TickQueue, trader: Trader, *, seconds: float | None = None
+    ) -> None:
+        self._strategy = strategy
+        self._queue = queue
+        self._trader = trader
+        self._paper = trader if isinstance(trader, PaperTrader) else None
+        self._bars = BarBuilder(strategy.periods)
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._connected = False
+        strategy._trader = trader
+
+    def run(self) -> None:
+        """Until the strategy wants to end, the time is over, or the ticks have ended."""
+        strategy = self._strategy
+        self._trader.watch(self._queue.interrupt)
+        strategy.on_start()
+        self._tell()
+        while not strategy.should_exit:
+            wait = _LONGEST_WAIT_S
+            if self._end is not None:
+                left = self._end - time.monotonic()
+                if left <= 0:
+                    return
+                wait = min(wait, left)
+            try:
+                tick = self._queue.get(timeout=wait)
+            except stdlib_queue.Empty:
+                tick = None
+            except Closed:
+                strategy.logger.warning("the ticks have ended")
+                return
+            if tick is not None:
+                self._take(tick)
+            self._tell()
+            if strategy.periods:
+                for bar in self._bars.overdue(time.time_ns()):
+                    strategy.on_bar(bar.InstrumentID, bar.period, bar)
+
+    def finish(self, *, cancel: bool) -> None:
+        """Tell the strategy that it ends, and cancel its orders under way if that is wanted."""
+        self._trader.watch(None)
+        strategy = self._strategy
+        strategy.on_exit()
+        if cancel and self._trader.connected:
+            strategy.cancel_orders()
+        self._tell()
+        under_way = [order for order in self._trader.book.open_orders() if order.ClientID in strategy._ours]
+        for order in under_way:
+            strategy.logger.warning(
+                "order %s of %s is still %s", order.OrderRef or order.ClientID, order.InstrumentID, order.state
+            )
+
+    def _take(self, tick: Any) -> None:
+        strategy = self._strategy
+        if self._paper is None:
+            self._trader.gate.take_price(tick)
+        else:
+            self._paper.take_tick(tick)
+        strategy._ticks[tick.InstrumentID] = tick
+        strategy.on_tick(tick.InstrumentID, tick)
+        for bar in self._bars.take(tick):
+            strategy.on_bar(bar.InstrumentID, bar.period, bar)
+
+    def _tell(self) -> None:
+        """What has happened to orders; what the callbacks cause is told too."""
+        while True:
+            changes = self._trader.poll()
+            connected = self._trader.connected
+            if connected != self._connected:
+                self._connected = connected
+                self._strategy.on_connection(connected)
+            if not changes:
+                return
+            for change in changes:
+                self._dispatch(change)
+
+    def _dispatch(self, change: Change) -> None:
+        strategy = self._strategy
+        if change.trade is not None:
+            # A trade can come before its order's return; the reference is ours alone within the day.
+            client_id = change.order.ClientID if change.order is not None else 0
+            strategy._count(change.trade, client_id)
+            strategy.on_trade(change.trade)
+        elif change.kind in ("order", "cancel") and change.order is not None:
+            strategy.on_order(change.order)
