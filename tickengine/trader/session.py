@@ -1,0 +1,393 @@
+"""The trading connection's state machine: connect, authenticate, log in, confirm, be ready, reconcile.
+
+The shim writes every return into the journal on the vendor's thread and queues it for `TradingSession.step`,
+which decides on a thread of its own. Orders do not pass through here: the shim sends them while the gate is
+open, and closes it itself at the first sign of a lost connection.
+
+::
+
+    connecting ──▶ connected ──▶ authenticated ──▶ logged_in ──▶ ready ──▶ (reconciling beside it)
+        ▲              └── refused: pause and again, or ──▶ failed        │
+        ├──────────────────────── disconnected ──────────────────────────┘
+        └── disconnected on purpose ◀── hang_up()          stopped
+
+After each login the account is reconciled: orders and trades, then positions and money, are asked for, at the
+queries' pace. Orders can be sent meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue as stdlib_queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..session import ALREADY, FINAL, PASSING, PAUSES_S, UNKNOWN_REFUSALS
+from ..words import disconnect_reason, error_words
+from .queries import Queries, Query
+from .records import Record
+from .settings import TradingSettings
+from .trader import LAST_CLIENT_ID
+
+logger = logging.getLogger("tickengine")
+
+ANSWER_DEADLINE_S = 10.0
+CHECK_S = 60.0
+"""How often positions and money are asked for while nothing else is."""
+_STEP_S = 1.0
+HUNG_UP = "disconnected"
+
+
+class Api(Protocol):
+    """What the session needs of a vendor's TraderApi."""
+
+    version: str
+
+    def init(self) -> None: ...
+    def next_callback(self, timeout: float) -> Record | None: ...
+    def wake(self) -> None: ...
+    def authenticate(self, settings: TradingSettings, request_id: int) -> int: ...
+    def login(self, settings: TradingSettings, request_id: int) -> int: ...
+    def request(self, name: str, fields: dict[str, Any], request_id: int) -> int: ...
+    def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> None: ...
+    def close_gate(self) -> None: ...
+    def release(self) -> None: ...
+
+
+class Notes(Protocol):
+    """What the session needs of the journal."""
+
+    def note(self, kind: str, text: str = "", value: int = 0) -> None: ...
+
+
+class TradingSession:
+    """One account's connection. `post` may be called from any thread, the rest runs on the session's.
+
+    Args:
+        make_api: makes and registers a vendor's api; called for each `dial`.
+        highest_reference: the highest OrderRef of ours that the journal has for a trading day.
+    """
+
+    def __init__(
+        self,
+        settings: TradingSettings,
+        make_api: Callable[[], Api],
+        journal: Notes,
+        highest_reference: Callable[[str], int],
+    ) -> None:
+        self.settings = settings
+        self.state = "connecting"
+        self.failure = ""
+        self.trading_day = ""
+        self.logins = self.disconnects = self.reconciled = 0
+        self._make_api = make_api
+        self._journal = journal
+        self._highest_reference = highest_reference
+        self._api: Api | None = None
+        self._posted: stdlib_queue.SimpleQueue[Callable[[], None]] = stdlib_queue.SimpleQueue()
+        self._request_id = LAST_CLIENT_ID  # orders have the numbers up to there
+        self._queries = Queries(self._send, self._next_id)
+        self._timers: dict[str, float] = {}
+        self._attempts: dict[str, int] = {}
+        self._login: dict[str, Any] = {}
+        self._stopping = False
+        self._wake_lock = threading.Lock()
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    def dial(self) -> None:
+        """Make an api and connect, if there is none."""
+        if self._api is not None or self._stopping:
+            return
+        self._set_state("connecting")
+        api = self._make_api()
+        with self._wake_lock:
+            self._api = api
+        api.init()
+
+    def hang_up(self) -> None:
+        """Give the api back, until `dial`."""
+        if self._api is None:
+            return
+        self._release()
+        self._journal.note("front_disconnected", "on purpose")
+        self._set_state(HUNG_UP)
+
+    def run(self) -> None:
+        """Until `stop`, or a failure that is final."""
+        while not self._stopping and self.state != "failed":
+            self.step(_STEP_S)
+
+    def stop(self) -> None:
+        """Make `run` return soon. From any thread; never blocks."""
+        self._stopping = True
+        self._wake()
+
+    def close(self) -> None:
+        """Give everything back. Nobody may be in `run`."""
+        self._release()
+        if self.state != "failed":
+            self._set_state("stopped")
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have *work* done on the session's thread. From any thread."""
+        self._posted.put(work)
+        self._wake()
+
+    def ask(self, query: Query) -> None:
+        """Put a query of the user's into the queue; on the session's thread."""
+        if self.state != "ready":
+            query.answer([], f"trading is {self.state}")
+        else:
+            self._queries.ask(query)
+
+    def _wake(self) -> None:
+        with self._wake_lock:
+            if self._api is not None:
+                self._api.wake()
+
+    def _release(self) -> None:
+        with self._wake_lock:
+            api, self._api = self._api, None
+        if api is not None:
+            api.close_gate()
+            api.release()
+        self._forget_connection("the connection was ended")
+
+    def step(self, timeout: float) -> None:
+        """Take one callback, waiting at most *timeout* seconds, and do what is due."""
+        due = min([*self._timers.values(), self._queries.step(time.monotonic())])
+        wait = max(0.0, min(timeout, due - time.monotonic()))
+        if self._api is None:
+            try:
+                self._posted.get(timeout=wait)()
+            except stdlib_queue.Empty:
+                pass  # the time is over
+        else:
+            record = self._api.next_callback(wait)
+            if record is not None:
+                self._take(record)
+        while not self._posted.empty():
+            self._posted.get()()
+        now = time.monotonic()
+        for name in [n for n, when in self._timers.items() if when <= now]:
+            del self._timers[name]
+            _TIMERS[name](self)
+
+    def _take(self, record: Record) -> None:
+        handler = _HANDLERS.get(record.kind)
+        if handler is not None:
+            handler(self, record)
+        elif record.kind.startswith("qry_") or record.kind == "rsp_error":
+            self._queries.take(record)
+
+    # ---- coming in -----------------------------------------------------------------------------
+
+    def _on_connected(self, _record: Record) -> None:
+        self._forget_connection("the connection is a new one")
+        self._set_state("connected")
+        # A pause after a refusal holds over a reconnect: its timer will go on.
+        if "enter" not in self._timers:
+            self._enter()
+
+    def _on_disconnected(self, record: Record) -> None:
+        self.disconnects += 1
+        self._forget_connection("the connection was lost")
+        self._set_state("connecting")
+        logger.warning("trading front disconnected: %s; the vendor library reconnects", disconnect_reason(record.reason))
+
+    def _forget_connection(self, why: str) -> None:
+        for name in ("answer", "check"):
+            self._timers.pop(name, None)
+        self._queries.fail_all(why)
+
+    def _enter(self) -> None:
+        """Authenticate if the account has something to authenticate with, else log in."""
+        assert self._api is not None
+        if self.settings.authenticates and self.state == "connected":
+            self._request("authentication", lambda api: api.authenticate(self.settings, self._next_id()))
+        else:
+            self._log_in()
+
+    def _log_in(self) -> None:
+        self._request("login", lambda api: api.login(self.settings, self._next_id()))
+
+    def _request(self, what: str, send: Callable[[Api], int]) -> None:
+        """One step on the way in: it is answered within the deadline, or tried again after a pause."""
+        assert self._api is not None
+        rc = send(self._api)
+        if rc == 0:
+            self._set_timer("answer", ANSWER_DEADLINE_S)
+        else:
+            self._again(f"{what} could not be sent: the vendor library returned {rc}")
+
+    def _again(self, why: str) -> None:
+        count = self._attempts.get("enter", 0)
+        self._attempts["enter"] = count + 1
+        pause = PAUSES_S[min(count, len(PAUSES_S) - 1)]
+        logger.warning("%s; next try in %g s", why, pause)
+        self._set_timer("enter", pause)
+
+    def _on_authenticated(self, record: Record) -> None:
+        if self.state != "connected":
+            return
+        self._timers.pop("answer", None)
+        if record.error_id:
+            self._refused("authentication", record)
+        else:
+            self._set_state("authenticated")
+            self._log_in()
+
+    def _on_login(self, record: Record) -> None:
+        if self.state not in ("connected", "authenticated"):
+            return
+        self._timers.pop("answer", None)
+        if record.error_id and record.error_id not in ALREADY:
+            self._refused("login", record)
+            return
+        self._login = record.data or {}
+        self.trading_day = self._login.get("TradingDay", "")
+        self.logins += 1
+        self._set_state("logged_in")
+        self._confirm()
+
+    def _confirm(self) -> None:
+        self._request(
+            "confirmation of the settlement",
+            lambda api: api.request("ReqSettlementInfoConfirm", self._identity(), self._next_id()),
+        )
+
+    def _on_confirmed(self, record: Record) -> None:
+        if self.state != "logged_in":
+            return
+        self._timers.pop("answer", None)
+        if record.error_id:
+            self._refused("confirmation of the settlement", record)
+            return
+        assert self._api is not None
+        self._attempts.clear()
+        highest = max(self._highest_reference(self.trading_day), _number(self._login.get("MaxOrderRef", "")))
+        self._api.open_gate(self._login.get("FrontID", 0), self._login.get("SessionID", 0), highest + 1)
+        self._set_state("ready")
+        logger.info("trading is ready, trading day %s", self.trading_day or "not given")
+        self._reconcile()
+
+    def _refused(self, what: str, record: Record) -> None:
+        words = error_words(record.error_id, record.error_msg)
+        unknown = record.error_id not in PASSING and record.error_id not in FINAL
+        if unknown:
+            self._attempts["unknown"] = self._attempts.get("unknown", 0) + 1
+        if record.error_id in FINAL:
+            self._give_up(f"{what} refused: {words}; not tried again so that the account is not locked")
+        elif self._attempts.get("unknown", 0) >= UNKNOWN_REFUSALS:
+            self._give_up(f"{what} refused {UNKNOWN_REFUSALS} times: {words}")
+        else:
+            self._again(f"{what} refused: {words}")
+
+    def _give_up(self, why: str) -> None:
+        self.failure = why
+        logger.error("%s", why)
+        self._set_state("failed", why)
+
+    def _set_state(self, state: str, failure: str = "") -> None:
+        if state != self.state or failure:
+            self.state = state
+            self._journal.note("session_state", failure or state, bool(failure))
+
+    # ---- reconciling ---------------------------------------------------------------------------
+
+    def _reconcile(self) -> None:
+        """Ask for everything once more: what returns could not tell is told now."""
+        number = self.logins
+
+        def orders(_rows: list[Record], error: str) -> None:
+            if error:
+                self._reconcile_again(error)
+                return
+            # Done with the orders, though trades and the rest are still to come.
+            self._journal.note("reconcile_done", value=number)
+            self._ask("ReqQryTrade", trades)
+
+        def trades(_rows: list[Record], error: str) -> None:
+            if error:
+                self._reconcile_again(error)
+                return
+            self.reconciled += 1
+            self._check()
+
+        self._journal.note("reconcile_began", value=number)
+        self._ask("ReqQryOrder", orders)
+
+    def _reconcile_again(self, why: str) -> None:
+        if self.state == "ready":
+            logger.warning("the account could not be reconciled: %s; again in %g s", why, PAUSES_S[2])
+            self._set_timer("reconcile", PAUSES_S[2])
+
+    def _check(self) -> None:
+        """Ask for positions and money; again after a while."""
+
+        def done(_rows: list[Record], error: str) -> None:
+            if error and self.state == "ready":
+                logger.warning("positions and money are not known: %s", error)
+            if self.state == "ready":
+                self._set_timer("check", CHECK_S)
+
+        self._ask("ReqQryInvestorPosition", lambda _rows, error: done([], error) if error else None)
+        self._ask("ReqQryTradingAccount", done)
+
+    def _ask(self, name: str, answer: Callable[[list[Record], str], None]) -> None:
+        self._queries.ask(Query(name, self._identity(), answer))
+
+    def _identity(self) -> dict[str, Any]:
+        return {"BrokerID": self.settings.broker_id, "InvestorID": self.settings.investor_id}
+
+    def _send(self, name: str, fields: dict[str, Any], request_id: int) -> int:
+        return -1 if self._api is None else self._api.request(name, fields, request_id)
+
+    def _next_id(self) -> int:
+        self._request_id += 1
+        return self._request_id
+
+    # ---- deadlines -----------------------------------------------------------------------------
+
+    def _set_timer(self, name: str, seconds: float) -> None:
+        self._timers[name] = time.monotonic() + seconds
+
+    def _enter_due(self) -> None:
+        if self.state in ("connected", "authenticated"):
+            self._enter()
+        elif self.state == "logged_in":
+            self._confirm()
+
+    def _answer_overdue(self) -> None:
+        self._again(f"no answer within {ANSWER_DEADLINE_S:g} s while {self.state}")
+
+    def _reconcile_due(self) -> None:
+        if self.state == "ready":
+            self._reconcile()
+
+    def _check_due(self) -> None:
+        if self.state == "ready":
+            self._check()
+
+
+def _number(text: str) -> int:
+    text = text.strip()
+    return int(text) if text.isdigit() else 0
+
+
+_TIMERS = {
+    "enter": TradingSession._enter_due,
+    "answer": TradingSession._answer_overdue,
+    "reconcile": TradingSession._reconcile_due,
+    "check": TradingSession._check_due,
+}
+_HANDLERS = {
+    "front_connected": TradingSession._on_connected,
+    "front_disconnected": TradingSession._on_disconnected,
+    "rsp_authenticate": TradingSession._on_authenticated,
+    "rsp_user_login": TradingSession._on_login,
+    "rsp_settlement_confirm": TradingSession._on_confirmed,
+}

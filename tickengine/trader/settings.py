@@ -1,0 +1,76 @@
+"""Checking what a user passes in for a trading connection, before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._errors import ConfigError
+from .._secret import Secret, checked, hidden
+from ..config import SIZES, check_fronts, credential, directory
+
+RESUME_MODES = {"restart": 0, "resume": 1, "quick": 2}
+
+
+@dataclass(frozen=True)
+class TradingSettings:
+    """One trading connection. Made by `trading_settings`, which checks everything."""
+
+    fronts: tuple[str, ...]
+    broker_id: str
+    investor_id: str
+    password: Secret
+    app_id: str
+    auth_code: Secret = field(repr=False)
+    flow_dir: str
+    private_topic: int = 1
+    public_topic: int = 1
+    production: bool = True
+    vendor_version: str = ""
+    product_info: str = ""
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether ReqAuthenticate comes before the login."""
+        return bool(self.app_id or self.auth_code)
+
+
+def trading_settings(
+    td_server: str | bytes | Sequence[str | bytes],
+    broker_id: str | bytes | int,
+    investor_id: str | bytes,
+    password: Any,
+    app_id: str | bytes,
+    auth_code: Any,
+    flow_dir: str | bytes,
+    *,
+    private: str = "resume",
+    public: str = "resume",
+    production: bool = True,
+    vendor_version: str = "",
+) -> TradingSettings:
+    """Check all arguments. Raises `ConfigError` naming the first wrong one."""
+    password, auth_code = hidden(password), hidden(auth_code)
+    for name, mode in (("private", private), ("public", public)):
+        if mode not in RESUME_MODES:
+            raise ConfigError(f"{name} {mode!r} must be one of {', '.join(map(repr, RESUME_MODES))}")
+    broker, investor = credential(broker_id, "broker_id"), credential(investor_id, "investor_id")
+    for name, value in (("broker_id", broker), ("investor_id", investor)):
+        if not value:
+            raise ConfigError(f"{name} is empty: trading needs the account's own")
+    if not flow_dir:
+        raise ConfigError("flow_dir is empty: the journal of orders and the flows' counts need a directory that stays")
+    return TradingSettings(
+        fronts=tuple(check_fronts(td_server, "td_server")),
+        broker_id=broker,
+        investor_id=investor,
+        password=checked(password, "password", SIZES["password"]),
+        app_id=credential(app_id, "app_id"),
+        auth_code=checked(auth_code, "auth_code", SIZES["auth_code"]),
+        flow_dir=directory(flow_dir),
+        private_topic=RESUME_MODES[private],
+        public_topic=RESUME_MODES[public],
+        production=bool(production),
+        vendor_version=vendor_version,
+    )
