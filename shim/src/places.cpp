@@ -248,8 +248,9 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     // SYNC place (release): the slot is prepared before it is taken. Partner: the acquire in Reader::open().
     slot->Place.store(place_word(kTaken, generation), std::memory_order_release);
 
-    const std::uint32_t version = q.BindVersion.load(std::memory_order_relaxed) | 1;
-    q.BindVersion.store(version, std::memory_order_relaxed);
+    // In one step: retire_queue() adds to the version at any time. Loaded, then stored, an even version that it
+    // made in between would come again behind the change, and who read meanwhile would take a mixture for whole.
+    const std::uint32_t version = q.BindVersion.fetch_or(1, std::memory_order_relaxed) | 1;
     // SYNC bind (release fence): the odd version is visible before any new word. Partner: the acquire
     // fence in read_binding().
     std::atomic_thread_fence(std::memory_order_release);
