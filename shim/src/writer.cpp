@@ -90,7 +90,8 @@ void Writer::recover() {
             InstrumentEntry& primary = log_->instruments[e.Primary];
             e.LatestStamp.store(head_, std::memory_order_relaxed);
             primary.PrimaryLatestStamp.store(head_, std::memory_order_relaxed);
-            primary.Count.store(last.InstrumentNumber + 1, std::memory_order_relaxed);
+            // SYNC count (release): as in publish_tick(), the readers have gone on meanwhile.
+            primary.Count.store(last.InstrumentNumber + 1, std::memory_order_release);
         }
     }
     const std::uint32_t instruments = h.InstrumentCount.load(std::memory_order_relaxed);
