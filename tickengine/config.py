@@ -55,7 +55,9 @@ def _text(value: Any, name: str) -> str:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             raise ConfigError(f"{name} is not UTF-8 text") from None
-    if isinstance(value, int) and not isinstance(value, bool) and name == "broker_id":  # AlgoPlus's account tables have numbers here
+    if (
+        isinstance(value, int) and not isinstance(value, bool) and name == "broker_id"
+    ):  # AlgoPlus's account tables have numbers here
         return str(value)
     if not isinstance(value, str):
         raise ConfigError(f"{name} must be a text, not {type(value).__name__}")

@@ -89,7 +89,9 @@ def _rule(product: RuledProduct) -> ProductRule:
         for i, span in enumerate(spans):
             for seconds in (span.start, span.end):
                 if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= 86400:
-                    raise ConfigError(f"product {product.ProductID!r}: {what} at {seconds!r}, seconds of a day are 0 to 86400")
+                    raise ConfigError(
+                        f"product {product.ProductID!r}: {what} at {seconds!r}, seconds of a day are 0 to 86400"
+                    )
             starts[i], ends[i] = span.start, span.end
     return rule
 

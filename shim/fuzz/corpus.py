@@ -129,11 +129,21 @@ def depth() -> Iterator[tuple[str, bytes]]:
     widest = struct.pack("<d", 1.7976931348623157e308)
     prices = b"".join(struct.pack("<HB", at, 7) + widest for at in (80, 224, 336))
     yield "no-prices", bytes([3, 2, 0, 0, 3]) + prices
-    yield "no-end", bytes([3, 2, 0, 0, 4]) + b"".join(struct.pack("<HB", at, 7) + b"A" * 8 for at in (40, 208, 392, 216))
-    yield "far-away", bytes([3]) + b"".join(bytes([0x82]) + struct.pack("<i", s) + bytes([8, 1, 0]) for s in (-(1 << 31), (1 << 31) - 1, 0))
+    yield (
+        "no-end",
+        bytes([3, 2, 0, 0, 4]) + b"".join(struct.pack("<HB", at, 7) + b"A" * 8 for at in (40, 208, 392, 216)),
+    )
+    yield (
+        "far-away",
+        bytes([3])
+        + b"".join(bytes([0x82]) + struct.pack("<i", s) + bytes([8, 1, 0]) for s in (-(1 << 31), (1 << 31) - 1, 0)),
+    )
     yield "writers", bytes([2]) + bytes([0x52, 0, 1, 0, 0x32, 1, 2, 0, 0x12, 9, 3, 0]) * 3
     yield "full-table", bytes([0]) + b"".join(bytes([2, 0, n, 0]) for n in range(4))
-    yield "thirty-two", bytes([2, 2, 0, 0, 5]) + b"".join(struct.pack("<HB", at, 7) + b"ABCDEFGH" for at in range(401, 441, 8))
+    yield (
+        "thirty-two",
+        bytes([2, 2, 0, 0, 5]) + b"".join(struct.pack("<HB", at, 7) + b"ABCDEFGH" for at in range(401, 441, 8)),
+    )
 
 
 # ---- the others ----------------------------------------------------------------------------------
@@ -162,16 +172,36 @@ def rules() -> Iterator[tuple[str, bytes]]:
     yield "no-end", b"\1" + b"\x0b" + b"A" * 12 + b"\x0b" + b"B" * 12
     yield "wild-hours", b"\1" + name(b"rb") + name(b"SHFE") + b"\1\xff\xff\xff\xff\xff\xff\0\0\0\x80"
     yield "wild-days", b"\0\2\xff\xff\xff\xff\x7f\xff\0\0\0\x80\1\2"
-    yield "covered", b"\0\0\xff" + struct.pack("<i", 19900101) + b"\xff" + struct.pack("<i", 20991231) + b"20991231".ljust(80, b"\0")
+    yield (
+        "covered",
+        b"\0\0\xff"
+        + struct.pack("<i", 19900101)
+        + b"\xff"
+        + struct.pack("<i", 20991231)
+        + b"20991231".ljust(80, b"\0"),
+    )
 
 
 def text() -> Iterator[tuple[str, bytes]]:
-    versions = ["v6.3.15_P2_20190328 14:06:16", "6.7.11", "v6.6.9_CP_20220920", "V6.7.2_T1_SM", "v1.0.0", "6.99999999999.1", "v6.3.6_P", "x"]
+    versions = [
+        "v6.3.15_P2_20190328 14:06:16",
+        "6.7.11",
+        "v6.6.9_CP_20220920",
+        "V6.7.2_T1_SM",
+        "v1.0.0",
+        "6.99999999999.1",
+        "v6.3.6_P",
+        "x",
+    ]
     for n, version in enumerate(versions):
         yield f"version-{n}", bytes([0, (0x80 if n % 2 else 0) | 14 + n % 3]) + version.encode()
-    for n, address in enumerate(["tcp://127.0.0.1:41213", " tcp://[::1]:1/", "tcp://h:65536", "udp://h:1", "tcp://:1", "tcp://h:"]):
+    for n, address in enumerate(
+        ["tcp://127.0.0.1:41213", " tcp://[::1]:1/", "tcp://h:65536", "udp://h:1", "tcp://:1", "tcp://h:"]
+    ):
         yield f"address-{n}", b"\1\0" + address.encode()
-    for n, words in enumerate(["null-login,no-nul", "abort-after=3 poison", "abort-after=", "slow-release-ms=99999999999", "nothing"]):
+    for n, words in enumerate(
+        ["null-login,no-nul", "abort-after=3 poison", "abort-after=", "slow-release-ms=99999999999", "nothing"]
+    ):
         yield f"faults-{n}", b"\2\0" + words.encode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from writing import Feed
 
 from tickengine import ConfigError, TickFlag, TickQueue
 from tickengine._checks import MAX_ID, check_instruments, check_skip
@@ -45,14 +48,21 @@ anything = st.one_of(
 )
 
 
+def outcome(make: Callable[[], Any]) -> tuple[Any, str | None]:
+    """What was made, or what the refusal says. Any other exception is a fault."""
+    try:
+        return make(), None
+    except ConfigError as error:
+        return None, str(error)
+
+
 @given(st.sampled_from([*GOOD, "page_dir", "library", "vendor_version", "stale_after", "cpus", "realtime"]), anything)
 def test_any_argument_is_taken_or_named(name: str, value: Any) -> None:
-    try:
-        made = settings(**{**GOOD, name: value})
-    except ConfigError as error:
+    made, refusal = outcome(lambda: settings(**{**GOOD, name: value}))
+    if refusal is not None:
         # instrument ids and a front are named as what they are
-        assert re.search(f"{name}|front address|instrument id", str(error)), error
-        assert SECRET not in str(error)
+        assert re.search(f"{name}|front address|instrument id", refusal)
+        assert SECRET not in refusal
         return
     assert made.fronts and made.instruments
     assert SECRET not in repr(made)
@@ -60,16 +70,15 @@ def test_any_argument_is_taken_or_named(name: str, value: Any) -> None:
         text.encode()
         assert "\0" not in text
     assert made.stale_after is None or made.stale_after > 0
-    assert made.library is None or os.fsencode(made.library)
+    assert made.library is None or isinstance(made.library, str)
     assert isinstance(made.vendor_version, str)
 
 
 @given(texts | st.binary(max_size=40))
 def test_any_front_is_an_address_or_refused(front: str | bytes) -> None:
-    try:
-        taken = check_front(front)
-    except ConfigError as error:
-        assert "md_server" in str(error) or "front address" in str(error)
+    taken, refusal = outcome(lambda: check_front(front))
+    if refusal is not None:
+        assert "md_server" in refusal or "front address" in refusal
         return
     match = re.fullmatch(r"tcp://([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", taken, re.ASCII)
     assert match is not None
@@ -79,19 +88,17 @@ def test_any_front_is_an_address_or_refused(front: str | bytes) -> None:
 
 @given(anything)
 def test_any_fronts_are_a_list_or_refused(fronts: Any) -> None:
-    try:
-        taken = check_fronts(fronts)
-    except ConfigError:
+    taken, refusal = outcome(lambda: check_fronts(fronts))
+    if refusal is not None:
         return
     assert taken == check_fronts(taken) != []
 
 
 @given(anything | st.lists(st.text("rbIF2601 &-\0é", max_size=90) | st.binary(max_size=90), max_size=5))
 def test_any_ids_are_ascii_of_80_or_refused(ids: Any) -> None:
-    try:
-        taken = check_instruments(ids)
-    except ConfigError as error:
-        assert "instruments" in str(error)
+    taken, refusal = outcome(lambda: check_instruments(ids))
+    if refusal is not None:
+        assert "instruments" in refusal
         return
     assert len(set(taken)) == len(taken)
     for raw in taken:
@@ -100,11 +107,11 @@ def test_any_ids_are_ascii_of_80_or_refused(ids: Any) -> None:
 
 @given(anything)
 def test_any_cpus_are_some_of_ours_or_refused(cpus: Any) -> None:
-    try:
-        taken, _ = choose(cpus, None)
-    except ConfigError as error:
-        assert "cpus" in str(error)
+    both, refusal = outcome(lambda: choose(cpus, None))
+    if refusal is not None:
+        assert "cpus" in refusal
         return
+    taken, _ = both
     assert taken is None if cpus is None else taken and set(taken) <= set(range(1 << 13))
 
 
@@ -124,20 +131,19 @@ def test_any_text_of_cpus_is_numbers_or_a_value_error(text: str) -> None:
 
 @given(anything)
 def test_any_priority_is_one_or_refused(realtime: Any) -> None:
-    try:
-        _, taken = choose(None, realtime)
-    except ConfigError as error:
-        assert "realtime" in str(error)
+    both, refusal = outcome(lambda: choose(None, realtime))
+    if refusal is not None:
+        assert "realtime" in refusal
         return
+    _, taken = both
     assert taken is None or 1 <= taken <= 99
 
 
 @given(anything | st.integers(0, sum(TickFlag)))
 def test_any_skip_is_flags_or_refused(skip: Any) -> None:
-    try:
-        taken = check_skip(skip)
-    except ConfigError as error:
-        assert "skip" in str(error)
+    taken, refusal = outcome(lambda: check_skip(skip))
+    if refusal is not None:
+        assert "skip" in refusal
         return
     assert TickFlag(taken) == skip
 
@@ -150,10 +156,9 @@ def test_any_skip_is_flags_or_refused(skip: Any) -> None:
 def test_any_queue_argument_makes_a_queue_or_is_named(argument: str, value: Any) -> None:
     if argument == "name" and isinstance(value, str):
         value = f"{value}-{os.getpid()}"  # other runs have names of their own
-    try:
-        queue = TickQueue(**{argument: value})
-    except ConfigError as error:
-        assert argument in str(error)
+    queue, refusal = outcome(lambda: TickQueue(**{argument: value}))
+    if refusal is not None:
+        assert argument in refusal
         return
     queue.close()
 
@@ -175,26 +180,21 @@ days = st.sampled_from(["20260101", "19800100", "99999999", "2026-01-01", "", "�
 
 
 @given(
-    st.lists(st.builds(Product, st.text(max_size=14) | texts, st.sampled_from(["SHFE", "", "é"]) | texts, spans, spans), max_size=3),
+    st.lists(st.builds(Product, texts, st.sampled_from(["SHFE", "", "é"]) | texts, spans, spans), max_size=3),
     st.lists(days, max_size=3),
     st.none() | st.tuples(days, days),
 )  # fmt: skip
 def test_any_rules_are_taken_or_refused(
     table: list[Product], holidays: list[str], covered: tuple[str, str] | None
 ) -> None:
-    from writing import Feed
-
-    try:
-        rules = Rules(table, holidays, covered)
-    except ConfigError:
-        return
-    feed = Feed(capacity=2)
-    try:
-        rules.give(feed._writer)
-    except ConfigError as error:
-        assert re.search("product|holiday|calendar", str(error))
-    finally:
-        feed.close()
+    rules, refusal = outcome(lambda: Rules(table, holidays, covered))
+    if refusal is None:
+        feed = Feed(capacity=2)
+        try:
+            _, refusal = outcome(lambda: rules.give(feed._writer))
+        finally:
+            feed.close()
+    assert refusal is None or re.search("product|holiday|calendar", refusal)
 
 
 @pytest.mark.parametrize("value", [{"product": 1}, 5])
