@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -54,11 +55,47 @@ def _text(value: Any, name: str) -> str:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             raise ConfigError(f"{name} is not UTF-8 text") from None
-    if isinstance(value, int) and name == "broker_id":  # AlgoPlus's account tables have numbers here
+    if (
+        isinstance(value, int) and not isinstance(value, bool) and name == "broker_id"
+    ):  # AlgoPlus's account tables have numbers here
         return str(value)
     if not isinstance(value, str):
         raise ConfigError(f"{name} must be a text, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate; what it stood in may be a password
+        raise ConfigError(f"{name} has characters that no encoding has") from None
     return value
+
+
+def _path(value: Any, name: str) -> str:
+    """A path has bytes, not characters: those that are no UTF-8 stand in it as Python has them."""
+    if isinstance(value, (bytes, os.PathLike)):
+        value = os.fsdecode(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a path, not {type(value).__name__}")
+    try:
+        raw = os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} {value!r} cannot be a path") from None
+    if b"\0" in raw:
+        raise ConfigError(f"{name} {value!r} has a NUL character, which no path has")
+    return value
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"{name} must be a positive number of seconds or None, not {value!r}")
+    return value
+
+
+def _version(value: Any) -> str:
+    text = _text(value, "vendor_version")
+    if "\0" in text:
+        raise ConfigError(f"vendor_version {text!r} has a NUL character")
+    return text
 
 
 def _credential(value: Any, name: str) -> str:
@@ -119,8 +156,6 @@ def settings(
     ids = check_instruments(instrument_id_list, "instrument_id_list")
     if not ids:
         raise ConfigError("instrument_id_list is empty: name at least one instrument")
-    if stale_after is not None and not stale_after > 0:
-        raise ConfigError(f"stale_after must be a positive number of seconds or None, not {stale_after!r}")
     vendor_cpus, priority = placement.choose(cpus, realtime)
     return Settings(
         fronts=tuple(check_fronts(md_server)),
@@ -130,13 +165,13 @@ def settings(
         app_id=_credential(app_id, "app_id"),
         auth_code=_credential(auth_code, "auth_code"),
         instruments=tuple(ids),
-        page_dir=_directory(_text(page_dir, "page_dir")),
+        page_dir=_directory(_path(page_dir, "page_dir")),
         using_udp=bool(using_udp),
         multicast=bool(multicast),
         production=bool(production),
-        library=library,
-        vendor_version=vendor_version,
-        stale_after=stale_after,
+        library=None if library is None else _path(library, "library"),
+        vendor_version=_version(vendor_version),
+        stale_after=_seconds(stale_after, "stale_after"),
         cpus=vendor_cpus,
         realtime=priority,
     )

@@ -56,14 +56,14 @@ class TickQueue(Taking):
         ids = [] if instruments is None else check_instruments(instruments)
         if instruments is not None and not ids:
             raise ConfigError("instruments is empty: pass None for all instruments")
-        if wait not in WAIT_MODES:
+        if not isinstance(wait, str) or wait not in WAIT_MODES:
             raise ConfigError(f"wait must be one of {', '.join(WAIT_MODES)}, not {wait!r}")
         if isinstance(start, str):
             if start not in ("now", "oldest"):
                 raise ConfigError(f"start must be 'now', 'oldest' or a sequence, not {start!r}")
             begin = START_NOW if start == "now" else START_OLDEST
-        elif start < 0:
-            raise ConfigError(f"start must not be negative, as {start} is")
+        elif isinstance(start, bool) or not isinstance(start, int) or not 0 <= start < 1 << 63:
+            raise ConfigError(f"start must be 'now', 'oldest' or a sequence, and none is {start!r}")
         else:
             begin = start
         unwanted = check_skip(skip)

@@ -56,24 +56,25 @@ std::int32_t Reader::open() {
     const QueueHeader& q = *queue_->header;
     const Binding binding = read_binding(q);
     if (binding.log_id != log_->header->UniqueId)
-        return fail(TK_E_STATE, "queue '%s' is not bound to log '%s'", q.Name, log_->header->Name);
-    if (binding.slot >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%s' names reader slot %u", q.Name, binding.slot);
+        return fail(TK_E_STATE, "queue '%.63s' is not bound to log '%.63s'", q.Name, log_->header->Name);
+    if (binding.slot >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%.63s' names reader slot %u", q.Name, binding.slot);
     slot_index_ = binding.slot;
     ReaderSlot* slot = &log_->readers[slot_index_];
     place_ = place_word(kTaken, binding.generation);
     if (slot->Place.load(std::memory_order_acquire) != place_)  // SYNC place (acquire)
-        return fail(TK_E_STATE, "queue '%s' has lost its place in log '%s'", q.Name, log_->header->Name);
+        return fail(TK_E_STATE, "queue '%.63s' has lost its place in log '%.63s'", q.Name, log_->header->Name);
     const std::uint64_t me = process_identity(getpid());
     std::uint64_t previous = slot->ReaderProcess.load(std::memory_order_relaxed);
     if (previous != 0 && process_alive(previous))
-        return fail(TK_E_BUSY, "queue '%s' is being read by process %d; make one queue for each worker", q.Name,
+        return fail(TK_E_BUSY, "queue '%.63s' is being read by process %d; make one queue for each worker", q.Name,
                     identity_pid(previous));
     if (!slot->ReaderProcess.compare_exchange_strong(previous, me))
-        return fail(TK_E_BUSY, "queue '%s' has just been taken by process %d", q.Name, identity_pid(previous));
+        return fail(TK_E_BUSY, "queue '%.63s' has just been taken by process %d", q.Name, identity_pid(previous));
     slot_ = slot;
+    status_ = Status::kOpen;
     if (retired()) {  // closed between the two looks: leave() saw no reader, or close() frees the place
         close();
-        return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
+        return fail(TK_E_STATE, "queue '%.63s' has been closed", q.Name);
     }
     // A predecessor that was killed asleep left its announcement; it costs the writer one empty wake.
     log_->header->Sleepers[slot_index_ / 64].fetch_and(~(1ull << (slot_index_ % 64)));
@@ -112,6 +113,7 @@ void Reader::leave() {
     // Stored first, looked second; leave() does the same the other way round, so one of the two frees it.
     if (retired()) free_retired(slot_, place_generation(place_));
     slot_ = nullptr;
+    status_ = Status::kClosed;
 }
 
 // The queue has been closed, by its maker or by another thread of this process.
@@ -164,7 +166,7 @@ std::int32_t Reader::filter_of(const Record* shared) {
     char id[kRecordSize - kTextOffset];  // an instrument beyond the table: by its name
     copy_from_shared(id, reinterpret_cast<const char*>(shared) + kTextOffset, kTextWords);
     id[sizeof id - 1] = '\0';
-    return filter_of_name(id + offsetof(Record, InstrumentID) - kTextOffset);
+    return filter_of_name(id + (offsetof(Record, InstrumentID) - kTextOffset));
 }
 
 // ---- reading -----------------------------------------------------------------------------------
@@ -193,7 +195,7 @@ std::uint32_t Reader::collect(tk_take* t) {
     // What came in meanwhile is left to the next take: to look for it would cost a line from the writer.
     while (count < room && (count == 0 || now_.Cursor < head_seen_) && something_new()) {
         const std::uint64_t first = now_.Cursor;
-        const std::uint64_t end = std::min(head_seen_, first + kChunk);
+        const std::uint64_t end = first + std::min<std::uint64_t>(head_seen_ - first, kChunk);
         std::uint64_t s = first;
         std::uint32_t copied = 0;
         for (; s < end && count + copied < room; ++s) {
@@ -210,7 +212,11 @@ std::uint32_t Reader::collect(tk_take* t) {
         std::atomic_thread_fence(std::memory_order_acquire);
         // SYNC head (acquire): for the records up to it. Partner: the release in Writer::finish().
         const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
-        if (head >= first + log_->capacity) {
+        if (head - first >= log_->capacity) {
+            if (head < first) {  // no writer's: what is stamped is counted before the next one is
+                status_ = Status::kDamaged;
+                break;
+            }
             overrun(head);
             continue;
         }
@@ -340,8 +346,11 @@ bool Reader::ended() {
 
 // TK_OK, or why nothing can be taken.
 std::int32_t Reader::usable(const Busy& busy, const tk_take& t) const {
-    if (!busy) return fail(TK_E_BUSY, "queue '%s' is used by two threads at once; make one queue for each", queue_->header->Name);
-    if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
+    if (!busy) return fail(TK_E_BUSY, "queue '%.63s' is used by two threads at once; make one queue for each", queue_->header->Name);
+    if (status_ != Status::kOpen)
+        return status_ == Status::kClosed
+                   ? fail(TK_E_STATE, "reader is closed")
+                   : fail(TK_E_LAYOUT, "log '%.63s' is damaged: its head is behind its records", log_->header->Name);
     if (t.used >= t.max) return fail(TK_E_ARG, "take has no room");
     return TK_OK;
 }
@@ -362,6 +371,10 @@ std::uint32_t Reader::look(tk_take* t) {
         t->count = count;
         t->state = TK_TAKE_OK;
         return count;
+    }
+    if (status_ == Status::kDamaged) {
+        t->state = TK_TAKE_AGAIN;  // and then the error
+        return 0;
     }
     if (ended()) {
         reconcile();

@@ -64,6 +64,7 @@ private:
     Queue* queue_;
     Log* log_;
     ReaderSlot* slot_ = nullptr;
+    enum class Status { kClosed, kOpen, kDamaged } status_ = Status::kClosed;
     std::uint32_t slot_index_ = 0;
     std::uint64_t place_ = 0;  // the slot's Place while it is this queue's
     std::uint32_t which_ = 0;

@@ -1,10 +1,12 @@
 #include "segment.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "errors.hpp"
 #include "system.hpp"
@@ -43,16 +45,16 @@ Geometry geometry(std::uint64_t capacity, std::uint64_t instrument_capacity) {
     return g;
 }
 
-void set_pointers(Log* log, const Geometry& g) {
+void set_pointers(Log* log, const Geometry& g, std::uint64_t capacity, std::uint64_t instruments) {
     char* base = log->mapping.base();
     log->header = reinterpret_cast<LogHeader*>(base);
     log->readers = reinterpret_cast<ReaderSlot*>(base + g.readers);
     log->instruments = reinterpret_cast<InstrumentEntry*>(base + g.instruments);
     log->saved = reinterpret_cast<Record*>(base + g.saved);
     log->records = reinterpret_cast<Record*>(base + g.records);
-    log->capacity = log->header->Capacity;
-    log->mask = log->capacity - 1;
-    log->instrument_capacity = log->header->InstrumentCapacity;
+    log->capacity = capacity;  // as they were checked: they may have been changed meanwhile
+    log->mask = capacity - 1;
+    log->instrument_capacity = instruments;
 }
 
 template <std::size_t N>
@@ -118,6 +120,13 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
     const auto size = static_cast<std::size_t>(st.st_size);
     if (size < min_size)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, min_size);
+    // A hole in shared memory is filled when it is looked at: a file that only says it is large would take all
+    // there is, or end the process with SIGBUS. create_file() leaves none.
+    struct statfs fs;
+    if (fstatfs(fd.get(), &fs) != 0) return fail_system("cannot look at the file system of '%s'", path);
+    const auto reserved = static_cast<std::size_t>(st.st_blocks) * 512;
+    if (fs.f_type == TMPFS_MAGIC && reserved < size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu of its %zu bytes are not reserved", path, size - reserved, size);
     void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
     *out = Mapping(base, size);
@@ -226,7 +235,7 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
     // SYNC magic (release): a log with its magic is complete. Partner: the acquire in attach_log().
     h->Magic.store(magic_word(kLogMagic), std::memory_order_release);
     flock(lock, LOCK_UN);  // closing would not do: the mapping keeps the open file, and with it the lock
-    set_pointers(&log, g);
+    set_pointers(&log, g, rounded, instruments);
     *out = std::move(log);
     return TK_OK;
 }
@@ -260,7 +269,7 @@ static std::int32_t map_log(const char* path, Log* out) {
         memchr(h->Name, 0, sizeof h->Name) == nullptr)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected %llu", path, log.mapping.size(),
                     static_cast<unsigned long long>(g.total));
-    set_pointers(&log, g);
+    set_pointers(&log, g, capacity, instruments);
     *out = std::move(log);
     return TK_OK;
 }
@@ -350,7 +359,8 @@ std::int32_t attach_queue(const char* path, Queue* out) {
     if (h->HeaderSize != kQueueHeaderSize || entries < 1 || entries > kMaxInstruments ||
         h->TotalSize != queue.mapping.size() ||
         kQueueHeaderSize + entries * sizeof(QueueFilter) > queue.mapping.size() || h->Filtered > 1 ||
-        h->WaitMode > TK_WAIT_BLOCK || memchr(h->Name, 0, sizeof h->Name) == nullptr)
+        h->WaitMode > TK_WAIT_BLOCK || h->Start < TK_START_OLDEST || h->Skip > UINT16_MAX ||
+        memchr(h->Name, 0, sizeof h->Name) == nullptr)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes with %llu filters", path, queue.mapping.size(),
                     static_cast<unsigned long long>(entries));
     queue.header = h;

@@ -56,6 +56,17 @@ struct Log {
     Record* slot(std::uint64_t sequence) const { return records + (sequence & mask); }
     // A record may be overwritten from the moment head reaches sequence + capacity.
     std::uint64_t oldest(std::uint64_t head) const { return head < capacity ? 0 : head - capacity + 1; }
+    // What stands in the segment may be anybody's bytes, at any time: an index from it is used only in bounds.
+    std::uint32_t instrument_count() const {
+        // SYNC instrument (acquire): partner is the release in InstrumentIndex::insert().
+        const std::uint32_t count = header->InstrumentCount.load(std::memory_order_acquire);
+        return count < instrument_capacity ? count : static_cast<std::uint32_t>(instrument_capacity);
+    }
+    // The first entry with the same InstrumentID, which never comes later: else the entry counts for itself.
+    std::uint32_t primary_of(std::uint32_t entry) const {
+        const std::uint32_t primary = instruments[entry].Primary;
+        return primary <= entry ? primary : entry;
+    }
     bool owner_alive() const;
     bool writer_alive() const;
 };
