@@ -97,7 +97,10 @@ def test_every_kind_of_trouble_has_its_words_and_ends_when_the_front_comes(
                 f"{mute}: no answer",
             ]
             assert api.status()["state"] == "connecting"
+            front.delay_answers(1.0)
             front.refuse_connections(False)
+            connected = wait_for(lambda: (s := api.status())["state"] == "connected" and s, "state connected")
+            assert connected["front_error"] == ""
             status = _live(api)  # the library tries a refused address again after 5 s
             assert (status["front_error"], status["disconnects"]) == ("", 0)
 
