@@ -7,11 +7,11 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from tickengine.front import wire
-from tickengine.front.connection import MAX_RANGES, Connection, peer_text
+from tickengine.front.connection import MAX_RANGES, Connection, CutOrder, peer_text
 from tickengine.front.listener import Listener
 from tickengine.front.session import Desk, Session
 from tickengine.front.stats import SentRange
@@ -47,6 +47,7 @@ class Clients:
         self.silent_until = 0.0
         self.answer_delay_s = 0.0
         self.close_at_accept = 0
+        self.next_cuts: Iterator[CutOrder] = iter(())
         self.accepted = self.turned_away = self.protocol_errors = 0
         self.slow_dropped = self.cuts = self.heartbeats_sent = 0
         self._selector = selector
@@ -192,6 +193,7 @@ class Clients:
             return
         number = self.accepted
         connection = Connection(number, sock, peer_text(address), Session(self._desk), now)
+        connection.cut = next(self.next_cuts, None)
         self._guarded(connection, partial(_prepare, sock))
         self._open[number] = connection
         log.info("client %s connected, connection %d", connection.peer, number)
