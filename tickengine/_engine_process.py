@@ -237,7 +237,8 @@ def _dump_no_memory() -> None:
     Not PR_SET_DUMPABLE: that would also take /proc/PID away from whoever looks after the process, and for
     the same user, who can read the parent as well, it would be no wall.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # to be raised from outside, for a core without memory
     try:
         with open("/proc/self/coredump_filter", "w", encoding="ascii") as f:
             f.write("0")

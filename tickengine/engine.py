@@ -458,6 +458,8 @@ class TickEngine:
         self.stop()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "name"):  # a traceback of the constructor's
+            return "TickEngine(not made)"
         return f"TickEngine({self.name!r}, fronts={','.join(self._settings.fronts)!r})"
 
 
