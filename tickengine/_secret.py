@@ -138,10 +138,11 @@ def secret(*, env: str | None = None, file: str | os.PathLike[str] | None = None
             return found
         looked.append(f"environment variable {env} is not set")
     if file is not None:
-        found = _from_file(os.fspath(file))
+        path = os.path.expanduser(os.fspath(file))
+        found = _from_file(path)
         if found is not None:
             return found
-        looked.append(f"file {os.fspath(file)!r} does not exist")
+        looked.append(f"file {path!r} does not exist")
     if prompt is not None:
         return _from_terminal(prompt, looked)
     raise ConfigError(f"no password: {'; '.join(looked) or 'name a place: env=, file= or prompt='}")

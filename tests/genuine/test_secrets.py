@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import json
 import os
 import resource
@@ -275,6 +276,23 @@ def test_the_buffer_for_a_request_is_zeros_afterwards() -> None:
     with Secret("pass-word-1").buffer() as text:
         assert text.value == b"pass-word-1"
     assert text.raw == bytes(12)
+
+
+def test_the_message_to_the_engine_process_is_zeros_afterwards(hidden: Hidden, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[io.BytesIO] = []
+
+    class Kept(io.BytesIO):
+        def __init__(self, *content: bytes) -> None:
+            super().__init__(*content)
+            kept.append(self)
+
+    with Front(NumberedMarket(IDS)) as front:
+        monkeypatch.setattr(io, "BytesIO", Kept)
+        with engine_with(hidden, front, "compatible"):
+            pass
+    contents = [buffer.getvalue() for buffer in kept]
+    assert any(len(content) > 500 and not any(content) for content in contents), "no message has been seen"
+    hidden.in_none_of({f"message {n}": content + b"." for n, content in enumerate(contents)})
 
 
 # ---- core files --------------------------------------------------------------------------------------
