@@ -14,7 +14,7 @@ from typing import Any
 from . import placement
 from ._checks import check_instruments
 from ._errors import ConfigError
-from ._secret import Secret, checked, hidden
+from ._secret import Secret, checked
 
 _FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?")
 
@@ -115,7 +115,6 @@ def settings(
 
     The app id and the auth code are looked at and let go: the market-data login has no use for them.
     """
-    password, auth_code = hidden(password), hidden(auth_code)
     ids = check_instruments(instrument_id_list, "instrument_id_list")
     if not ids:
         raise ConfigError("instrument_id_list is empty: name at least one instrument")

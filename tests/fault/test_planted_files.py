@@ -213,6 +213,21 @@ def test_a_directory_that_everybody_can_exchange_is_refused(tmp_path: Path) -> N
     FlowDirectory(str(link)).close()
 
 
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_with_an_api_in_this_process_too_the_umask_decides_nothing(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        flows = [FlowDirectory(str(tmp_path / "a" / "b")), FlowDirectory("")]
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "a", *(Path(flow.path) for flow in flows)]
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in paths]
+    locks = [stat.S_IMODE((path / "tickengine.lock").stat().st_mode) for path in paths[1:]]
+    for flow in flows:
+        flow.close()
+    assert (modes, locks) == ([0o700] * 3, [0o600] * 2)
+
+
 @needs_root
 def test_a_flow_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     flow = tmp_path / "flow"
