@@ -264,8 +264,12 @@ def test_what_stands_in_the_place_of_our_files_is_refused(tmp_path: Path, name: 
     flow.mkdir(mode=0o700)
     victim.write_text("precious")
     plant(kind, flow / name, victim)
-    with pytest.raises(TickEngineError, match=name):
-        engine_on("tcp://127.0.0.1:9", "compatible", IDS, [], page_dir=str(flow)).start()
+    engine = engine_on("tcp://127.0.0.1:9", "compatible", IDS, [], page_dir=str(flow))
+    try:
+        with pytest.raises(TickEngineError, match=name):
+            engine.start()
+    finally:
+        engine.stop()
     assert victim.read_text() == "precious" and not (tmp_path / "missing").exists()
 
 
