@@ -10,6 +10,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import resource
 import shutil
 import signal
 import sys
@@ -23,8 +24,9 @@ from typing import Any
 
 from . import _segments, placement, vendor
 from ._errors import TickEngineError
+from ._secret import forget_variable
 from .config import Settings
-from .flow import FlowDirectory
+from .flow import FlowDirectory, open_private
 from .log import TickLog
 from .session import Session
 
@@ -47,6 +49,8 @@ class Orders:
     temporary_flow: bool
     parent_pid: int
     log_level: int
+    core_dumps: bool
+    secret_variables: tuple[str, ...]
 
 
 class _Reporter:
@@ -85,10 +89,15 @@ class _ParentHandler(logging.Handler):
 
 def engine_main(connection: Connection, orders: Orders) -> None:
     """Runs in the spawned process, and ends it."""
+    for name in orders.secret_variables:
+        forget_variable(name)
+    os.umask(0o077)  # the vendor library makes its files with what this leaves
     reporter = _Reporter(connection)
     logger.addHandler(_ParentHandler(reporter))
     logger.setLevel(orders.log_level)
     logger.propagate = False
+    if not orders.core_dumps:
+        _dump_no_memory()
     try:
         status = _Engine(connection, reporter, orders).run()
     except TickEngineError as error:
@@ -221,6 +230,22 @@ class _Engine:
             shutil.rmtree(self._orders.settings.page_dir, ignore_errors=True)
 
 
+def _dump_no_memory() -> None:
+    """A crash leaves no core file, and what a crash handler of the system gets has no memory in it: the
+    password is there, also in places of the vendor library's own.
+
+    Not PR_SET_DUMPABLE: that would also take /proc/PID away from whoever looks after the process, and for
+    the same user, who can read the parent as well, it would be no wall.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # to be raised from outside, for a core without memory
+    try:
+        with open("/proc/self/coredump_filter", "w", encoding="ascii") as f:
+            f.write("0")
+    except OSError as error:
+        logger.warning("a core dump would have this process's memory in it: coredump_filter: %s", error.strerror)
+
+
 def _parent_descriptor(pid: int) -> int | None:
     """A descriptor that becomes readable when the parent ends; None on kernels without pidfd_open."""
     try:
@@ -232,7 +257,8 @@ def _parent_descriptor(pid: int) -> int | None:
 def _redirect_output(flow_path: str) -> None:
     """The vendor library prints to stdout and stderr: into a file, with what a crash leaves."""
     path = flow_path + ENGINE_LOG
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = open_private(path, os.O_WRONLY | os.O_APPEND)
+    os.set_blocking(fd, True)
     if os.fstat(fd).st_size > _ENGINE_LOG_LIMIT:
         os.ftruncate(fd, 0)
     sys.stdout.flush()

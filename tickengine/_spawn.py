@@ -16,6 +16,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 
+def _write_all(file: io.FileIO, message: memoryview) -> None:
+    done = 0
+    while done < len(message):
+        done += file.write(message[done:]) or 0
+
+
 class _Popen(_SpawnPopen):
     # As the base class's, but for the two entries taken out of the preparation data.
     def _launch(self, process_obj: BaseProcess) -> None:
@@ -40,8 +46,11 @@ class _Popen(_SpawnPopen):
             # typeshed says bytes; the function takes what os.fsencode takes
             self.pid = util.spawnv_passfds(spawn.get_executable(), command, self._fds)  # type: ignore[arg-type]
             self.sentinel = parent_r
-            with open(parent_w, "wb", closefd=False) as f:
-                f.write(buffer.getbuffer())
+            with open(parent_w, "wb", closefd=False, buffering=0) as f, buffer.getbuffer() as message:
+                try:
+                    _write_all(f, message)
+                finally:
+                    message[:] = bytes(len(message))  # there may be a password in it
         finally:
             self.finalizer = util.Finalize(self, util.close_fds, (parent_r, parent_w))  # type: ignore[attr-defined]
             os.close(child_r)

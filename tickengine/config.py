@@ -15,11 +15,13 @@ from typing import Any
 from . import placement
 from ._checks import check_instruments
 from ._errors import ConfigError
+from ._secret import Secret, checked
 
 _FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?")
 
 # What fits into the vendor's login request, terminating NUL excluded.
-_SIZES = {"broker_id": 10, "investor_id": 15, "password": 40, "app_id": 32, "auth_code": 16}
+MAX_PASSWORD = 40
+_SIZES = {"broker_id": 10, "investor_id": 15, "app_id": 32, "auth_code": 16}
 
 
 def check_front(front: str | bytes) -> str:
@@ -99,11 +101,7 @@ def _version(value: Any) -> str:
 
 
 def _credential(value: Any, name: str) -> str:
-    text = _text(value, name)
-    if "\0" in text or len(text.encode()) > _SIZES[name]:
-        # The value itself stays out of the message: it may be a password.
-        raise ConfigError(f"{name} must have at most {_SIZES[name]} bytes and no NUL character")
-    return text
+    return checked(_text(value, name), name, _SIZES[name]).reveal()
 
 
 def _directory(text: str) -> str:
@@ -118,9 +116,7 @@ class Settings:
     fronts: tuple[str, ...]
     broker_id: str
     investor_id: str
-    password: str = field(repr=False)
-    app_id: str = field(repr=False)
-    auth_code: str = field(repr=False)
+    password: Secret = field(repr=False)
     instruments: tuple[bytes, ...]
     page_dir: str
     using_udp: bool = False
@@ -137,9 +133,9 @@ def settings(
     md_server: str | bytes | Sequence[str | bytes],
     broker_id: str | bytes | int,
     investor_id: str | bytes,
-    password: str | bytes,
+    password: str | bytes | Secret,
     app_id: str | bytes,
-    auth_code: str | bytes,
+    auth_code: str | bytes | Secret,
     instrument_id_list: Iterable[str | bytes],
     page_dir: str | bytes = "",
     using_udp: bool = False,
@@ -152,18 +148,21 @@ def settings(
     cpus: int | str | Iterable[int] | None = None,
     realtime: int | None = None,
 ) -> Settings:
-    """Check all arguments. Raises `ConfigError` naming the first wrong one."""
+    """Check all arguments. Raises `ConfigError` naming the first wrong one.
+
+    The app id and the auth code are looked at and let go: the market-data login has no use for them.
+    """
     ids = check_instruments(instrument_id_list, "instrument_id_list")
     if not ids:
         raise ConfigError("instrument_id_list is empty: name at least one instrument")
     vendor_cpus, priority = placement.choose(cpus, realtime)
+    _credential(app_id, "app_id")
+    checked(auth_code, "auth_code", _SIZES["auth_code"])
     return Settings(
         fronts=tuple(check_fronts(md_server)),
         broker_id=_credential(broker_id, "broker_id"),
         investor_id=_credential(investor_id, "investor_id"),
-        password=_credential(password, "password"),
-        app_id=_credential(app_id, "app_id"),
-        auth_code=_credential(auth_code, "auth_code"),
+        password=checked(password, "password", MAX_PASSWORD),
         instruments=tuple(ids),
         page_dir=_directory(_path(page_dir, "page_dir")),
         using_udp=bool(using_udp),

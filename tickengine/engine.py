@@ -9,7 +9,6 @@ import multiprocessing.util  # noqa: F401  (its exit function must be registered
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -23,9 +22,11 @@ from . import _segments, vendor
 from ._checks import check_instruments
 from ._engine_process import ENGINE_LOG, EXIT_FAILED, EXIT_STOPPED, Orders, engine_main
 from ._errors import ConfigError, EngineError, ShimError, TickEngineError
+from ._secret import Secret, hidden, variables_with
 from ._shim import lib, new_handle
 from ._spawn import SpawnedProcess
 from .config import settings
+from .flow import temporary_directory
 from .forward import Forwarder, check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
 from .mdapi import JOIN_HINT, finish_log
@@ -56,6 +57,8 @@ class TickEngine:
             process's other threads keep off them where they can.
         realtime: `SCHED_FIFO` priority, 1 to 99, for the vendor library's threads. Without *cpus* they may
             run on all CPUs of the program but the first. `start` raises `EngineError` when it is not permitted.
+        core_dumps: let a crash of the engine process leave a core file, as the system is set up. The password
+            is in it.
 
     Raises:
         ConfigError: an argument is wrong, a CPU does not exist or is not allowed to this process.
@@ -67,9 +70,9 @@ class TickEngine:
         md_server: str | bytes | Sequence[str | bytes],
         broker_id: str | bytes | int,
         investor_id: str | bytes,
-        password: str | bytes,
+        password: str | bytes | Secret,
         app_id: str | bytes,
-        auth_code: str | bytes,
+        auth_code: str | bytes | Secret,
         instrument_id_list: Iterable[str | bytes],
         md_queue_list: Iterable[Any] | None = None,
         page_dir: str | bytes = "",
@@ -85,7 +88,9 @@ class TickEngine:
         stale_after: float | None = None,
         cpus: int | str | Iterable[int] | None = None,
         realtime: int | None = None,
+        core_dumps: bool = False,
     ) -> None:
+        password, auth_code = hidden(password), hidden(auth_code)
         self._settings = settings(
             md_server,
             broker_id,
@@ -108,6 +113,8 @@ class TickEngine:
         self.name = _segments.random_name("md") if name is None else _segments.check_name(name)
         self._capacity = capacity
         self._restart = restart
+        self._core_dumps = core_dumps
+        self._auth_code = hidden(auth_code)  # to keep the variable that holds it from the engine process
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._log: TickLog | None = None
@@ -140,7 +147,7 @@ class TickEngine:
         self._log = log = TickLog.create(self.name, self._capacity)
         try:
             if self._settings.page_dir == "":
-                self._temporary_flow = tempfile.mkdtemp(prefix="tickengine-flow-")
+                self._temporary_flow = temporary_directory()
                 self._settings = replace(self._settings, page_dir=self._temporary_flow)
             for position, queue in enumerate(self._queues):
                 if isinstance(queue, TickQueue):
@@ -176,6 +183,8 @@ class TickEngine:
             temporary_flow=self._temporary_flow is not None,
             parent_pid=os.getpid(),
             log_level=logger.getEffectiveLevel(),
+            core_dumps=self._core_dumps,
+            secret_variables=variables_with(self._settings.password, self._auth_code),
         )
         process = SpawnedProcess(target=engine_main, args=(theirs, orders), name=f"tickengine-{self.name}")
         process.start()
@@ -208,7 +217,9 @@ class TickEngine:
     def _last_words(self) -> str:
         """The end of what the engine process printed."""
         try:
-            with open(os.path.join(self._settings.page_dir, ENGINE_LOG), encoding="utf-8", errors="replace") as f:
+            path = os.path.join(self._settings.page_dir, ENGINE_LOG)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, encoding="utf-8", errors="replace") as f:
                 text = f.read()[-2000:].strip()
         except OSError:
             return ""
@@ -303,7 +314,12 @@ class TickEngine:
         log = self._log
         if log is not None:
             if self._failure:
-                log.set_status_text({**log.status_text(), "state": "failed", "failure": self._failure[:500]})
+                try:
+                    said = log.status_text()
+                except ShimError as error:  # damaged, or its writer was killed over it
+                    logger.error("%s", error)
+                    said = {}
+                log.set_status_text({**said, "state": "failed", "failure": self._failure[:500]})
             log.end()
             for forwarder in self._forwarders:
                 forwarder.stop(drain=True)
@@ -442,6 +458,8 @@ class TickEngine:
         self.stop()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "name"):  # a traceback of the constructor's
+            return "TickEngine(not made)"
         return f"TickEngine({self.name!r}, fronts={','.join(self._settings.fronts)!r})"
 
 

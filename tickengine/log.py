@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _segments
-from ._errors import Closed, NotFoundError, OverwrittenError
+from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
@@ -221,11 +221,21 @@ class TickLog:
         ]
 
     def status_text(self) -> dict[str, Any]:
-        """What the session last said of itself; empty if it has not spoken."""
+        """What the session last said of itself; empty if it has not spoken.
+
+        Raises `SegmentError` for what no session of ours has written.
+        """
         buffer = ct.create_string_buffer(_STATUS_SIZE)
         length = lib().log_status_get(self.handle, buffer, _STATUS_SIZE)
-        loaded = json.loads(buffer.raw[:length]) if length else {}
-        return loaded if isinstance(loaded, dict) else {}
+        if not length:
+            return {}
+        try:
+            loaded = json.loads(buffer.raw[:length])
+        except (ValueError, RecursionError):
+            loaded = None
+        if not isinstance(loaded, dict) or not isinstance(loaded.get("state", ""), str):
+            raise SegmentError("tk_log_status_get", -5, f"the status in {os.fsdecode(self.path)!r} is damaged")
+        return loaded
 
     def set_status_text(self, status: dict[str, Any]) -> None:
         """For the session alone."""

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from . import _shim, probe_front, rules
+from ._secret import Secret
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
 from .config import Settings
@@ -222,7 +223,7 @@ class Session:
         s = self.settings
         self.login(s.broker_id, s.investor_id, s.password)
 
-    def login(self, broker_id: str, investor_id: str, password: str) -> int:
+    def login(self, broker_id: str, investor_id: str, password: Secret) -> int:
         """Send a login request; its answer has a deadline. Returns the vendor's code."""
         with self._lock:
             if self._api is None:

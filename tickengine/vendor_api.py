@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from . import _shim, placement
+from ._secret import Secret
 from ._shim import Callback_, VendorInfo, lib, new_handle
 from .config import Settings
 
@@ -70,11 +71,10 @@ class VendorApi:
     def wake(self) -> None:
         lib().md_wake(self._md)
 
-    def login(self, broker_id: str, investor_id: str, password: str, request_id: int) -> int:
+    def login(self, broker_id: str, investor_id: str, password: Secret, request_id: int) -> int:
         rc = ct.c_int32()
-        lib().md_login(
-            self._md, broker_id.encode(), investor_id.encode(), password.encode(), b"", request_id, ct.byref(rc)
-        )
+        with password.buffer() as text:
+            lib().md_login(self._md, broker_id.encode(), investor_id.encode(), text, b"", request_id, ct.byref(rc))
         return rc.value
 
     def logout(self, broker_id: str, investor_id: str, request_id: int) -> int:

@@ -76,7 +76,8 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         return fail_system("cannot create '%s'", path);
     }
     struct stat st;
-    int error = 0;
+    // The umask may have taken the owner's own rights away.
+    int error = fchmod(fd.get(), 0600) == 0 ? 0 : errno;
     while (error == 0 && flock(fd.get(), LOCK_EX) != 0)
         if (errno != EINTR) error = errno;
     if (error == 0 && fstat(fd.get(), &st) != 0) error = errno;
@@ -84,7 +85,7 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
     if (error != 0) {
         unlink(path);
         errno = error;
-        return fail_system("cannot lock '%s'", path);
+        return fail_system("cannot prepare '%s'", path);
     }
     // posix_fallocate returns the error instead of setting errno.
     error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
@@ -117,6 +118,9 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
         return fail(TK_E_LAYOUT,
                     "'%s' belongs to user %u with mode %o: a segment must be this user's own (%u), mode 600",
                     path, st.st_uid, st.st_mode & 07777u, geteuid());
+    // A second name is not ours: where fs.protected_hardlinks is 0, another user can give one of our files
+    // the name of a segment.
+    if (st.st_nlink > 1) return fail(TK_E_LAYOUT, "'%s' has other names (hard links): a segment has one", path);
     const auto size = static_cast<std::size_t>(st.st_size);
     if (size < min_size)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, min_size);
@@ -142,6 +146,9 @@ static std::int32_t remove_stale(const char* path, const char* name) {
     const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (fd.get() < 0 && errno == ENOENT) return TK_OK;
     struct stat mine, there;
+    // Before the lock: in a directory for everybody another user may have taken the name, and hold it for ever.
+    if (lstat(path, &there) == 0 && there.st_uid != geteuid() && geteuid() != 0)
+        return fail(TK_E_EXISTS, "'%s' belongs to user %u; have it removed or choose another name", path, there.st_uid);
     if (fd.get() >= 0) {
         if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
             return fail(TK_E_EXISTS, "an engine named '%s' is starting just now; stop it or choose another name", name);
@@ -160,16 +167,17 @@ static std::int32_t remove_stale(const char* path, const char* name) {
 }
 
 std::int32_t remove_unfinished(const char* path) {
-    const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    // Anybody can make a file with our prefix in a directory for everybody: a FIFO would be waited at without
+    // O_NONBLOCK, and another user's file is neither ours to remove nor to lock.
+    const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     struct stat mine, there;
     const auto unfinished = [&fd] {
         std::uint64_t magic = 0;
         return pread(fd.get(), &magic, sizeof magic, 0) >= 0 && magic == 0;
     };
     // A complete one is not even locked: who binds a queue just now would find it taken.
-    if (fd.get() < 0 || !unfinished() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;
-    if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev ||
-        !unfinished())
+    if (fd.get() < 0 || fstat(fd.get(), &mine) != 0 || mine.st_uid != geteuid() || !unfinished() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;
+    if (lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev || !unfinished())
         return TK_OK;
     if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the unfinished '%s'", path);
     return TK_OK;

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 60.0
 """How long after its FIN the front waits for the client to close."""
 STOP_GRACE_S = 1.0
+ACCEPT_PAUSE_S = 0.2
+"""How long nothing is accepted after there was no descriptor for it."""
 MAX_DRAINING = 256
 TRICKLE_TIMEOUTS = 5
 """A client that takes a batch, but needs more than this many send timeouts for it, is dropped too."""
@@ -180,7 +182,7 @@ class Clients:
             # Out of descriptors or memory: the connection stays in the queue, so look again later
             # instead of spinning.
             log.warning("cannot accept: %s", error)
-            self._accept_again = now + 0.2
+            self._accept_again = now + ACCEPT_PAUSE_S
             return
         self.accepted += 1
         if self.close_at_accept > 0:

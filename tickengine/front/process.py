@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal
 
+from tickengine._secret import hidden
 from tickengine._spawn import SpawnedProcess
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.market import Market, NumberedMarket
@@ -62,6 +63,8 @@ class FrontProcess(Controls):
     """
 
     def __init__(self, market: MarketSpec | None = None, **options: Any) -> None:
+        if options.get("password") is not None:
+            options["password"] = hidden(options["password"])
         self._spec = market
         self._options = options
         self._process: multiprocessing.process.BaseProcess | None = None
