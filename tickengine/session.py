@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import ctypes as ct
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from . import _shim, probe_front, rules
+from ._errors import ConfigError
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
 from .config import Settings
@@ -78,6 +80,8 @@ class Session:
         self.disconnects = 0
         self.last_disconnect_reason = 0
         self.front_error = ""
+        self.steps = 0  # grows about once a second at least; stands when a call does not come back
+        self._posted: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = log
         self._listener = listener
         self._lock = threading.RLock()
@@ -115,9 +119,23 @@ class Session:
     def stop(self) -> None:
         """Make `run` return soon. Never blocks."""
         self._stopping = True
-        with self._lock:
-            if self._api is not None:
-                self._api.wake()
+        self._wake()
+
+    def post(self, request: Callable[[], object]) -> None:
+        """Have *request* made on the thread that is in `run`. Never blocks, whatever the vendor library does."""
+        self._posted.put(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        api = self._api  # without the lock: a call into the library that does not come back holds it
+        if api is not None:
+            api.wake()
+
+    @property
+    def call(self) -> str:
+        """The vendor library's function that is being called, or ``""``."""
+        api = self._api
+        return "" if api is None else api.call
 
     def release(self) -> None:
         """Give the vendor's api back, in the vendor's order, once. Blocks for some milliseconds.
@@ -143,6 +161,7 @@ class Session:
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
+        self.steps += 1
         with self._lock:
             api = self._api
             now = time.monotonic()
@@ -152,6 +171,8 @@ class Session:
         callback = api.next_callback(max(0.0, min(timeout, due - now)))
         if callback is not None:
             _HANDLERS.get(callback.kind, Session._tell)(self, callback)
+        while not self._posted.empty():
+            self._posted.get()()
         self._do_what_is_due()
 
     def _tell(self, c: Callback_) -> None:
@@ -259,9 +280,22 @@ class Session:
         """Ask for more instruments, now and after every reconnect. Returns the vendor's code.
 
         Without a login they are only remembered (0).
+
+        Raises `ConfigError` when the library cannot take one of them; none of them is remembered then.
         """
         with self._lock:
+            ids = list(ids)
+            new = [i for i in ids if i not in self._book.asked]
             self._book.add(ids)
+            try:
+                return self._subscribe_added()
+            except ConfigError:
+                self._book.remove(new)
+                self._check_live()
+                raise
+
+    def _subscribe_added(self) -> int:
+        with self._lock:
             if self.state not in LOGGED_IN_STATES:
                 self._write_status()
                 return 0
