@@ -129,6 +129,7 @@ class TickEngine:
         self._failure = ""
         self._restarts = 0
         self._temporary_flow: str | None = None
+        self._printed = 0  # what engine.log held before the present process
         self._wake_r = self._wake_w = -1
 
     # ---- starting ------------------------------------------------------------------------------
@@ -196,6 +197,10 @@ class TickEngine:
 
     def _spawn(self) -> None:
         assert self._log is not None
+        try:
+            self._printed = os.path.getsize(self._engine_log)
+        except OSError:
+            self._printed = 0
         ours, theirs = Pipe()
         beats, pulse = Pipe(duplex=False)
         orders = Orders(
@@ -250,13 +255,19 @@ class TickEngine:
         logger.log(content[0], "%s: %s", self.name, content[1])
 
     def _last_words(self) -> str:
-        """The end of what the engine process printed."""
+        """The end of what the engine process printed, and none before it."""
         try:
-            with open(os.path.join(self._settings.page_dir, ENGINE_LOG), encoding="utf-8", errors="replace") as f:
-                text = f.read()[-2000:].strip()
+            with open(self._engine_log, "rb") as f:
+                end = f.seek(0, os.SEEK_END)
+                f.seek(max(self._printed if self._printed <= end else 0, end - 2000))
+                text = f.read().decode("utf-8", "replace").strip()
         except OSError:
             return ""
         return f"; it printed:\n{text}" if text else ""
+
+    @property
+    def _engine_log(self) -> str:
+        return os.path.join(self._settings.page_dir, ENGINE_LOG)
 
     # ---- supervising ---------------------------------------------------------------------------
 
@@ -342,10 +353,15 @@ class TickEngine:
             self._say(words)
             if self._stopping.wait(pause):
                 return attempt
+            epoch = self.log.info().epoch
             try:
                 self._launch()
                 return attempt
             except (TickEngineError, OSError) as error:
+                if self.log.info().epoch != epoch:  # it came as far as the log, and its engine_started is there
+                    assert self._process is not None
+                    self._report_lost(self._process.exitcode, None)
+                    self._restarts += 1
                 words = f"the engine process could not be started again: {error}"
 
     def _say(self, why: str) -> None:

@@ -1,4 +1,4 @@
-"""A vendor library, or the engine process itself, that hangs: killed and started again, and told from standing still."""
+"""A vendor library, or the engine process itself, that hangs: killed, started again, and told from standing still."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_stopped_process_is_not_taken_for_a_hung_one(genuine: str) -> None:
             for _ in range(2):
                 _stopped_for(pid, LIMIT + 2)
                 before = engine.status()["ticks"]
-                wait_for(lambda: engine.status()["ticks"] > before + 100, "ticks after SIGCONT")
+                wait_for(lambda before=before: engine.status()["ticks"] > before + 100, "ticks after SIGCONT")
             assert (engine.pid, engine.status()["restarts"]) == (pid, 0)
             assert engine.status()["disconnects"] == 0
             front.pause()
