@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from . import _segments, placement, vendor
-from ._errors import ConfigError, TickEngineError
+from ._errors import ConfigError, EngineError, TickEngineError
 from ._watchdog import BEAT_S, Pulse
 from .config import Settings
 from .flow import FlowDirectory
@@ -122,7 +122,7 @@ def engine_main(connection: Connection, beats: Connection, orders: Orders) -> No
         reporter.send("error", error)
         status = EXIT_FAILED
     except Exception as error:
-        reporter.send("error", TickEngineError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+        reporter.send("error", _clear(error))
         status = EXIT_FAILED
     reporter.close()
     for stream in (sys.stdout, sys.stderr):
@@ -130,6 +130,17 @@ def engine_main(connection: Connection, beats: Connection, orders: Orders) -> No
             stream.flush()
     # Past the static destructors: a vendor library whose Release hung still has threads running.
     os._exit(status)
+
+
+def _clear(error: Exception) -> TickEngineError:
+    """One error that names what is missing; with the traceback where it is a mistake of ours."""
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return EngineError(
+            "the engine process lacks memory or threads (look at ulimit -v, ulimit -u and the container)"
+        )
+    if isinstance(error, OSError):
+        return EngineError(f"the engine process cannot start: {error}")
+    return TickEngineError(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}")
 
 
 class _Engine:

@@ -166,9 +166,11 @@ class TickEngine:
                 self._wake_r, self._wake_w = os.pipe()
                 supervisor = threading.Thread(target=self._supervise, name="tickengine-supervisor", daemon=True)
                 supervisor.start()
-            except BaseException:
+            except BaseException as error:
                 self._stopping.set()
                 self._kill()
+                if isinstance(error, (OSError, RuntimeError)):  # no descriptor, no memory for a thread
+                    raise EngineError(f"the engine's supervisor cannot be started: {error}") from error
                 raise
         except BaseException:
             self._finish()
