@@ -42,6 +42,7 @@ UNKNOWN_REFUSALS = 5  # of a kind we do not know: then give up rather than risk 
 PROBE_AFTER_S = 3.0
 PROBE_AGAIN_S = 15.0
 SUBSCRIBE_BATCH = 500
+CLOCK_STEP_S = 5.0
 _STEP_S = 1.0
 _EVENT_TEXT = 340
 
@@ -60,6 +61,11 @@ class Listener(Protocol):
     """Who is told about the vendor's callbacks, on the session's thread (`MdApi` and its subclasses)."""
 
     def dispatch(self, name: str, *args: Any) -> None: ...
+
+
+def _wall_clock() -> float:
+    """What it is ahead of the monotonic clock: changes when it is set."""
+    return time.time() - time.monotonic()
 
 
 def _pause(attempt: int) -> float:
@@ -93,6 +99,9 @@ class Session:
         self._status_written: dict[str, Any] = {}
         self._last_ticks = (0, time.monotonic())
         self._last_second = 0.0
+        self._wall_clock = _wall_clock()
+        self._set_back = 0.0  # seconds, since the last connection
+        self._reachable = 0  # looks at the fronts that found nothing wrong, since the last connection
         self._stopping = False
         today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
         self._writer = new_handle()
@@ -187,6 +196,7 @@ class Session:
             assert self._api is not None
             self._forget_connection()
             self.front_error = ""
+            self._set_back, self._reachable = 0.0, 0
             self._timers.pop("probe", None)
             self._set_state("connected")
             self._api.close_on_exec()
@@ -380,6 +390,7 @@ class Session:
             if now - self._last_second >= 1.0:
                 self._last_second = now
                 lib().clock_refresh()
+                self._watch_wall_clock()
                 self._watch_silence(now)
             for name in [n for n, when in self._timers.items() if when <= now]:
                 del self._timers[name]
@@ -425,7 +436,12 @@ class Session:
         fronts = self.settings.fronts
         problems = [problem for front in fronts if (problem := probe_front.problem(front))]
         with self._lock:
-            if self._api is None or self.state != "connecting" or len(problems) < len(fronts):
+            if self._api is None or self.state != "connecting":
+                return
+            if len(problems) < len(fronts):
+                self._reachable += 1
+                if self._set_back and self._reachable > 1 and self._listener is None:
+                    self.post(self._break_off)
                 return
             text = "; ".join(problems)
             if text != self.front_error:
@@ -442,6 +458,20 @@ class Session:
                     f"{words}. Libraries from 6.3.15 on encrypt; a plain front needs 6.3.6 or 6.3.11"
                 )
                 self._write_status()
+
+    def _watch_wall_clock(self) -> None:
+        """Ours are monotonic, but the vendor library's timers follow the wall clock."""
+        before, self._wall_clock = self._wall_clock, _wall_clock()
+        step = self._wall_clock - before
+        if abs(step) >= CLOCK_STEP_S:
+            logger.warning("the wall clock has been set %s by %.0f s", "forward" if step > 0 else "back", abs(step))
+            self._set_back = max(0.0, self._set_back - step)
+
+    def _break_off(self) -> None:
+        raise RuntimeError(
+            f"a front can be reached, but the vendor library does not connect: it waits for the wall clock, "
+            f"which has been set back by {self._set_back:.0f} s; a new process will not"
+        )
 
     def _watch_silence(self, now: float) -> None:
         ticks = int(self._log.info().ticks)
