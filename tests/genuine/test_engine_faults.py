@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -239,6 +240,27 @@ def test_twenty_restarts_leak_no_descriptor_and_no_thread(genuine: str, quick: N
                 os.kill(running.pid, signal.SIGKILL)
         assert front.stats().logins == 21
     assert max(counts[5:]) <= max(counts[:5]), counts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_a_process_that_is_just_starting_stops_it_in_order(genuine: str, number: int) -> None:
+    """It has no handler yet, and would die of it: with a traceback, or as if it had crashed."""
+    with Front(NumberedMarket(IDS), rate=100) as front:
+        running = engine_on(front.address, genuine, IDS, [])
+
+        def send() -> None:
+            os.kill(wait_for(lambda: running.pid, "an engine process"), number)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            running.start()
+            assert running.join(20)
+            status = running.status()
+            assert (status["state"], status["restarts"], running.is_alive()) == ("stopped", 0, False)
+        finally:
+            sender.join()
+            running.stop()
 
 
 def test_ticks_wait_in_the_front_while_the_engine_stands_still_and_workers_wait_with_them(genuine: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -11,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from feed_support import IDS, engine_on, wait_for
 from feeding import drain
 
 from tickengine import ConfigError, EngineError, TickEngine, TickQueue, _watchdog
+from tickengine import engine as engine_module
 from tickengine.front import Front, NumberedMarket
 
 pytestmark = pytest.mark.timeout(120)
@@ -72,6 +76,21 @@ def test_a_request_that_never_returns_costs_one_process_and_the_feed_goes_on(
     assert f"hung in the vendor library's {request_} for {lost.Reason} s and was killed; starting" in caplog.text
 
 
+def test_a_library_that_aborts_in_each_login_meets_the_front_after_growing_pauses_only(
+    library: str, script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine_module, "RESTART_PAUSES_S", (0.1, 0.3, 1.0))
+    script.write_text("abort-in=ReqUserLogin\n")
+    with Front(NumberedMarket(IDS), rate=500) as front, engine_on(front.address, library, IDS, []) as engine:
+        # It may come before the word that the process has started, or after: both are a crash.
+        wait_for(lambda: caplog.text.count("status -6 (SIGABRT)") == 4, "four crashes", 30)
+        assert front.stats().connections <= 5 and front.stats().logins == 0
+        said = [m.group(1) for m in re.finditer(r"starting it again in ([0-9.]+) s", caplog.text)]
+        assert said[:4] == ["0.1", "0.3", "1", "1"]
+        script.write_text("# behaves\n")
+        engine.wait_live()
+
+
 def test_a_main_thread_that_hangs_is_noticed_while_the_ticks_go_on(
     library: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,6 +111,27 @@ def test_a_main_thread_that_hangs_is_noticed_while_the_ticks_go_on(
     assert lost.Reason >= LIMIT and lost.Text == "" and "it hung for" in lost.words
     stamps = ticks["Stamp"]
     assert np.array_equal(stamps, np.unique(stamps))
+
+
+def test_a_process_that_hangs_while_it_is_started_again_is_killed_and_each_has_its_mark(
+    library: str, script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine_module, "RESTART_PAUSES_S", (0.05,))
+    with TickQueue(events=True) as queue:
+        with Front(NumberedMarket(IDS), rate=500) as front, engine_on(front.address, library, IDS, [queue]) as engine:
+            engine.wait_live()
+            monkeypatch.setattr(engine_module, "START_TIMEOUT_S", 3.0)
+            script.write_text("hang-init\n")
+            assert engine.pid is not None
+            os.kill(engine.pid, signal.SIGKILL)
+            wait_for(lambda: "did not answer within 3 s" in caplog.text, "a start that hangs")
+            script.write_text("# behaves\n")
+            engine.wait_live()
+            restarts = engine.status()["restarts"]
+        _, events = drain(queue)
+    assert restarts >= 2
+    marks = [e.name for e in events if e.name.startswith("engine_")]
+    assert marks == ["engine_started", "engine_lost"] * restarts + ["engine_started", "engine_stopped"]
 
 
 def test_without_restart_the_hang_is_the_reason_of_the_end(
@@ -222,6 +262,31 @@ def test_a_parent_that_dies_leaves_no_engine_hanging_in_the_library(library: str
             process.wait()
             process.stdin.close()
             process.stdout.close()
+
+
+def test_what_passed_between_two_looks_counts_no_more_than_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nobody looked, a hang needs the limit's worth of looks after it."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(_watchdog, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    there, beats = multiprocessing.Pipe(duplex=False)
+    with subprocess.Popen(["sleep", "60"]) as process, beats:
+        watchdog, pulse = _watchdog.Watchdog(LIMIT, process.pid, there), _watchdog.Pulse(beats)
+        try:
+            clock.now += 3600
+            assert not watchdog.look() and watchdog.silent == 2 * _watchdog.LOOK_S
+            pulse.beat()
+            assert not watchdog.look() and watchdog.silent == 0
+            looks = 0
+            while not watchdog.look():
+                clock.now += _watchdog.LOOK_S
+                looks += 1
+            assert looks > LIMIT / _watchdog.LOOK_S
+            pulse.close()  # a process that ends in order is not watched any more
+            clock.now += _watchdog.LOOK_S
+            assert not watchdog.look() and not watchdog.look()
+        finally:
+            watchdog.close()
+            process.kill()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 4.9, float("nan"), float("inf"), True, "30"])
