@@ -100,8 +100,6 @@ class Session:
         self._last_ticks = (0, time.monotonic())
         self._last_second = 0.0
         self._wall_clock = _wall_clock()
-        self._set_back = 0.0  # seconds, since the last connection
-        self._reachable = 0  # looks at the fronts that found nothing wrong, since the last connection
         self._stopping = False
         today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
         self._writer = new_handle()
@@ -196,7 +194,6 @@ class Session:
             assert self._api is not None
             self._forget_connection()
             self.front_error = ""
-            self._set_back, self._reachable = 0.0, 0
             self._timers.pop("probe", None)
             self._set_state("connected")
             self._api.close_on_exec()
@@ -436,12 +433,7 @@ class Session:
         fronts = self.settings.fronts
         problems = [problem for front in fronts if (problem := probe_front.problem(front))]
         with self._lock:
-            if self._api is None or self.state != "connecting":
-                return
-            if len(problems) < len(fronts):
-                self._reachable += 1
-                if self._set_back and self._reachable > 1 and self._listener is None:
-                    self.post(self._break_off)
+            if self._api is None or self.state != "connecting" or len(problems) < len(fronts):
                 return
             text = "; ".join(problems)
             if text != self.front_error:
@@ -460,18 +452,11 @@ class Session:
                 self._write_status()
 
     def _watch_wall_clock(self) -> None:
-        """Ours are monotonic, but the vendor library's timers follow the wall clock."""
+        """Nothing of ours follows it but RecvTime. The vendor library may cut its connection for it (8193)."""
         before, self._wall_clock = self._wall_clock, _wall_clock()
         step = self._wall_clock - before
         if abs(step) >= CLOCK_STEP_S:
             logger.warning("the wall clock has been set %s by %.0f s", "forward" if step > 0 else "back", abs(step))
-            self._set_back = max(0.0, self._set_back - step)
-
-    def _break_off(self) -> None:
-        raise RuntimeError(
-            f"a front can be reached, but the vendor library does not connect: it waits for the wall clock, "
-            f"which has been set back by {self._set_back:.0f} s; a new process will not"
-        )
 
     def _watch_silence(self, now: float) -> None:
         ticks = int(self._log.info().ticks)

@@ -145,6 +145,26 @@ def test_ctrl_c_while_it_starts_leaves_nothing_and_one_traceback(front: Front, g
             _nothing_left(front, process, "parent-ctrl-c")
 
 
+def test_ctrl_c_while_the_log_is_made_takes_it_away(front: Front, genuine: str) -> None:
+    """The signal waits for the call that reserves the memory, and comes before anybody has the result."""
+    text = """
+        path = f"/dev/shm/tickengine-{os.geteuid()}-{sys.argv[3]}.log"
+        def send():
+            while not os.path.exists(path):
+                pass
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=send).start()
+        try:
+            engine.start()
+        except KeyboardInterrupt:
+            say(os.path.exists(path))
+    """
+    with program(text, front, genuine, "parent-ctrl-c-log") as process:
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (0, "False\n"), err
+        _nothing_left(front, process, "parent-ctrl-c-log")
+
+
 def test_ctrl_c_while_it_stops_ends_it_all_the_same(front: Front, genuine: str) -> None:
     text = "engine.start()\nengine.wait_live()\nos.kill(engine.pid, signal.SIGSTOP)\nsay('go')\nengine.stop()\n"
     with program(text, front, genuine, "parent-ctrl-c-stop") as process:
