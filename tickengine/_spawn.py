@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+from collections.abc import Iterable
 from multiprocessing import context, reduction, resource_tracker, spawn, util
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.popen_spawn_posix import Popen as _SpawnPopen
@@ -39,7 +41,13 @@ class _Popen(_SpawnPopen):
         finally:
             set_spawning_popen(None)
         parent_r, child_w = os.pipe()
-        child_r, parent_w = os.pipe()
+        try:
+            child_r, parent_w = os.pipe()
+        except OSError:  # the limit of descriptors: what is tried again must not use them up itself
+            os.close(parent_r)
+            os.close(child_w)
+            raise
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, getattr(process_obj, "blocked", ()))
         try:
             command = spawn.get_command_line(tracker_fd=tracker_fd, pipe_handle=child_r)
             self._fds.extend([child_r, child_w])
@@ -52,13 +60,21 @@ class _Popen(_SpawnPopen):
                 finally:
                     message[:] = bytes(len(message))  # there may be a password in it
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self.finalizer = util.Finalize(self, util.close_fds, (parent_r, parent_w))  # type: ignore[attr-defined]
             os.close(child_r)
             os.close(child_w)
 
 
 class SpawnedProcess(context.SpawnProcess):
-    """`multiprocessing.Process` with the spawn method, without the user's main module."""
+    """`multiprocessing.Process` with the spawn method, without the user's main module.
+
+    *blocked* signals wait until the new process, which has no handlers yet, lets them in itself.
+    """
+
+    def __init__(self, *args: Any, blocked: Iterable[int] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.blocked = frozenset(blocked)
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:

@@ -58,10 +58,14 @@ class FlowDirectory:
             holder = os.read(fd, 32).decode("ascii", "replace").strip()
             os.close(fd)
             raise self._in_use(holder or "unknown") from None
+        try:
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
+        except OSError as error:  # a full disk; the library could not write its files either
+            os.close(fd)
+            raise ConfigError(f"flow directory {self.path!r} cannot be written: {error.strerror}") from None
         self._fd = fd
         _held.add(self._key)
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
 
     def _in_use(self, holder: int | str) -> ConfigError:
         return ConfigError(

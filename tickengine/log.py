@@ -61,8 +61,14 @@ class TickLog:
         """
         _segments.sweep_once()
         path, handle = _segments.log_path(name), new_handle()
-        lib().log_create(path, name.encode(), capacity, instrument_capacity, ct.byref(handle))
-        return cls(handle, path)
+        try:
+            lib().log_create(path, name.encode(), capacity, instrument_capacity, ct.byref(handle))
+            return cls(handle, path)
+        except BaseException:
+            if handle.value:  # made, when a Ctrl-C came that had to wait for it: nobody else knows of it
+                lib().log_unlink(handle)
+                lib().log_close(handle)
+            raise
 
     @property
     def handle(self) -> ct.c_void_p:

@@ -452,11 +452,11 @@ class _Keeper:
 
     def __init__(self, log: TickLog) -> None:
         self.log = log
-        weakref.finalize(self, _unlink_quietly, log)
+        weakref.finalize(self, _unlink_quietly, log, os.getpid())
 
 
-def _unlink_quietly(log: TickLog) -> None:
-    if log._close.alive:
+def _unlink_quietly(log: TickLog, pid: int) -> None:
+    if log._close.alive and os.getpid() == pid:  # a forked child that ends leaves it to its parent
         log.unlink()
 
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import ctypes as ct
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from . import _shim, probe_front, rules
+from ._errors import ConfigError
 from ._secret import Secret
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
@@ -45,6 +47,7 @@ LONGEST_CUT_PAUSE = 3  # later ones after a pause; this is the last of `PAUSES_S
 PROBE_AFTER_S = 3.0
 PROBE_AGAIN_S = 15.0
 SUBSCRIBE_BATCH = 500
+CLOCK_STEP_S = 5.0
 _STEP_S = 1.0
 _EVENT_TEXT = 340
 
@@ -65,6 +68,11 @@ class Listener(Protocol):
     def dispatch(self, name: str, *args: Any) -> None: ...
 
 
+def _wall_clock() -> float:
+    """What it is ahead of the monotonic clock: changes when it is set."""
+    return time.time() - time.monotonic()
+
+
 def _pause(attempt: int) -> float:
     return PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
 
@@ -83,6 +91,8 @@ class Session:
         self.disconnects = 0
         self.last_disconnect_reason = 0
         self.front_error = ""
+        self.steps = 0  # grows about once a second at least; stands when a call does not come back
+        self._posted: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = log
         self._listener = listener
         self._lock = threading.RLock()
@@ -94,6 +104,7 @@ class Session:
         self._status_written: dict[str, Any] = {}
         self._last_ticks = (0, time.monotonic())
         self._last_second = 0.0
+        self._wall_clock = _wall_clock()
         self._stopping = False
         today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
         self._writer = new_handle()
@@ -120,9 +131,23 @@ class Session:
     def stop(self) -> None:
         """Make `run` return soon. Never blocks."""
         self._stopping = True
-        with self._lock:
-            if self._api is not None:
-                self._api.wake()
+        self._wake()
+
+    def post(self, request: Callable[[], object]) -> None:
+        """Have *request* made on the thread that is in `run`. Never blocks, whatever the vendor library does."""
+        self._posted.put(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        api = self._api  # without the lock: a call into the library that does not come back holds it
+        if api is not None:
+            api.wake()
+
+    @property
+    def call(self) -> str:
+        """The vendor library's function that is being called, or ``""``."""
+        api = self._api
+        return "" if api is None else api.call
 
     def release(self) -> None:
         """Give the vendor's api back, in the vendor's order, once. Blocks for some milliseconds.
@@ -148,6 +173,7 @@ class Session:
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
+        self.steps += 1
         with self._lock:
             api = self._api
             now = time.monotonic()
@@ -157,6 +183,8 @@ class Session:
         callback = api.next_callback(max(0.0, min(timeout, due - now)))
         if callback is not None:
             _HANDLERS.get(callback.kind, Session._tell)(self, callback)
+        while not self._posted.empty():
+            self._posted.get()()
         self._do_what_is_due()
 
     def _tell(self, c: Callback_) -> None:
@@ -293,9 +321,22 @@ class Session:
         """Ask for more instruments, now and after every reconnect. Returns the vendor's code.
 
         Without a login they are only remembered (0).
+
+        Raises `ConfigError` when the library cannot take one of them; none of them is remembered then.
         """
         with self._lock:
+            ids = list(ids)
+            new = [i for i in ids if i not in self._book.asked]
             self._book.add(ids)
+            try:
+                return self._subscribe_added()
+            except ConfigError:
+                self._book.remove(new)
+                self._check_live()
+                raise
+
+    def _subscribe_added(self) -> int:
+        with self._lock:
             if self.state not in LOGGED_IN_STATES:
                 self._write_status()
                 return 0
@@ -385,6 +426,7 @@ class Session:
             if now - self._last_second >= 1.0:
                 self._last_second = now
                 lib().clock_refresh()
+                self._watch_wall_clock()
                 self._watch_silence(now)
             for name in [n for n, when in self._timers.items() if when <= now]:
                 del self._timers[name]
@@ -447,6 +489,13 @@ class Session:
                     f"{words}. Libraries from 6.3.15 on encrypt; a plain front needs 6.3.6 or 6.3.11"
                 )
                 self._write_status()
+
+    def _watch_wall_clock(self) -> None:
+        """Nothing of ours follows it but RecvTime. The vendor library may cut its connection for it (8193)."""
+        before, self._wall_clock = self._wall_clock, _wall_clock()
+        step = self._wall_clock - before
+        if abs(step) >= CLOCK_STEP_S:
+            logger.warning("the wall clock has been set %s by %.0f s", "forward" if step > 0 else "back", abs(step))
 
     def _watch_silence(self, now: float) -> None:
         ticks = int(self._log.info().ticks)

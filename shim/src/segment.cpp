@@ -100,7 +100,7 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         unlink(path);
         return code;
     }
-    *out = Mapping(base, size);
+    *out = Mapping(base, size, st);
     *lock = fd.release();
     return TK_OK;
 }
@@ -133,7 +133,7 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu of its %zu bytes are not reserved", path, size - reserved, size);
     void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
-    *out = Mapping(base, size);
+    *out = Mapping(base, size, st);
     return TK_OK;
 }
 
@@ -292,14 +292,13 @@ std::int32_t attach_log(const char* path, Log* out) {
     return rc;
 }
 
+// Without opening or mapping anything: it also tidies up where descriptors or memory have run out.
 std::int32_t unlink_log(const Log& log) {
-    Log there;
-    const std::int32_t rc = map_log(log.path.c_str(), &there);
-    if (rc == TK_E_NOT_FOUND) return TK_OK;
-    if (rc == TK_OK && there.header->UniqueId != log.header->UniqueId)
-        return fail(TK_E_STATE, "'%s' is another log by now; left alone", log.path.c_str());
-    if (rc != TK_OK) return rc;
-    if (unlink(log.path.c_str()) != 0 && errno != ENOENT) return fail_system("cannot remove '%s'", log.path.c_str());
+    const char* path = log.path.c_str();
+    struct stat there;
+    if (lstat(path, &there) != 0) return errno == ENOENT ? TK_OK : fail_system("cannot look at '%s'", path);
+    if (!log.mapping.is_of(there)) return fail(TK_E_STATE, "'%s' is another log by now; left alone", path);
+    if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove '%s'", path);
     return TK_OK;
 }
 

@@ -1,6 +1,8 @@
 // Shared files: made exclusively, reserved, mapped; attached only after their geometry is proven.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -13,7 +15,8 @@ namespace tk {
 class Mapping {
 public:
     Mapping() = default;
-    Mapping(void* base, std::size_t size) : base_(base), size_(size) {}
+    Mapping(void* base, std::size_t size, const struct stat& file)
+        : base_(base), size_(size), device_(file.st_dev), inode_(file.st_ino) {}
     Mapping(const Mapping&) = delete;
     Mapping& operator=(const Mapping&) = delete;
     Mapping(Mapping&& other) noexcept { swap(other); }
@@ -24,14 +27,20 @@ public:
     ~Mapping();
     char* base() const { return static_cast<char*>(base_); }
     std::size_t size() const { return size_; }
+    // While it is mapped no other file gets its number.
+    bool is_of(const struct stat& file) const { return file.st_dev == device_ && file.st_ino == inode_; }
 
 private:
     void swap(Mapping& other) {
         std::swap(base_, other.base_);
         std::swap(size_, other.size_);
+        std::swap(device_, other.device_);
+        std::swap(inode_, other.inode_);
     }
     void* base_ = nullptr;
     std::size_t size_ = 0;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
 };
 
 // New file, 0600, O_EXCL, `size` bytes reserved (ENOSPC now, not SIGBUS later), mapped and touched.
