@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _segments
-from ._errors import Closed, NotFoundError, OverwrittenError
+from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
@@ -91,7 +91,7 @@ class TickLog:
 
     @property
     def name(self) -> str:
-        return self.info().name.decode()  # type: ignore[no-any-return]
+        return _segments.name_in(self.info().name, self.path)
 
     @property
     def capacity(self) -> int:
@@ -206,7 +206,7 @@ class TickLog:
         count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
         return [
             {
-                "name": r.name.decode(),
+                "name": _segments.name_in(r.name, self.path),
                 "pid": r.reader_pid or None,
                 "alive": bool(r.reader_alive),
                 "sequence": r.cursor,
@@ -224,7 +224,12 @@ class TickLog:
         """What the session last said of itself; empty if it has not spoken."""
         buffer = ct.create_string_buffer(_STATUS_SIZE)
         length = lib().log_status_get(self.handle, buffer, _STATUS_SIZE)
-        loaded = json.loads(buffer.raw[:length]) if length else {}
+        try:
+            loaded = json.loads(buffer.raw[:length]) if length else {}
+        except ValueError as error:  # json's own, and UnicodeDecodeError
+            raise SegmentError(
+                "tk_log_status_get", -5, f"{os.fsdecode(self.path)!r} is damaged: its status cannot be read ({error})"
+            ) from None
         return loaded if isinstance(loaded, dict) else {}
 
     def set_status_text(self, status: dict[str, Any]) -> None:
@@ -241,7 +246,7 @@ class TickLog:
         elif not info.writer_alive:
             status["state"] = "failed" if not info.owner_alive else "connecting"
         status.update(
-            name=info.name.decode(),
+            name=_segments.name_in(info.name, self.path),
             pid=info.writer_pid or None,
             ticks=info.ticks,
             epoch=info.epoch,
@@ -265,6 +270,10 @@ class TickLog:
         finally:
             os.close(fd)
         offset = int.from_bytes(mapping[_HEADER_RECORDS_OFFSET : _HEADER_RECORDS_OFFSET + 8], "little")
+        if offset + self.capacity * RECORD_SIZE > len(mapping):
+            raise SegmentError(
+                "view", -5, f"{os.fsdecode(self.path)!r} is damaged: its records begin at {offset} of {len(mapping)}"
+            )
         return np.frombuffer(mapping, TICK_DTYPE, count=self.capacity, offset=offset)
 
     def intact(self, sequence: int) -> bool:
@@ -275,7 +284,7 @@ class TickLog:
         if not self._close.alive:
             return "TickLog(closed)"
         info = self.info()
-        return f"TickLog({info.name.decode()!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
+        return f"TickLog({_segments.name_in(info.name, self.path)!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
 
 
 assert TICK_DTYPE.itemsize == RECORD_SIZE
