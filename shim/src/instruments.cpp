@@ -36,7 +36,7 @@ void InstrumentIndex::open(Log* log) {
     follows_.assign(log->instrument_capacity, 0);
     last_ = 0;
     bucket_mask_ = size - 1;
-    count_ = log->header->InstrumentCount.load(std::memory_order_relaxed);
+    count_ = log->instruments_in_use();
     for (std::uint32_t i = 0; i < count_; ++i) {
         std::uint64_t b = hash_id(log->instruments[i].InstrumentID) & bucket_mask_;
         while (buckets_[b] != 0) b = (b + 1) & bucket_mask_;
@@ -62,9 +62,14 @@ std::uint32_t InstrumentIndex::find_id(const char* id, std::size_t length) const
     take_text(text, id, length);
     for (std::uint64_t b = hash_id(text) & bucket_mask_; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
         const InstrumentEntry& e = log_->instruments[buckets_[b] - 1];
-        if (std::memcmp(e.InstrumentID, text, sizeof text) == 0) return e.Primary;
+        if (std::memcmp(e.InstrumentID, text, sizeof text) == 0) return primary_of(buckets_[b] - 1);
     }
     return kNoInstrument;
+}
+
+std::uint32_t InstrumentIndex::primary_of(std::uint32_t index) const {
+    const std::uint32_t primary = log_->instruments[index].Primary;
+    return primary < log_->instrument_capacity ? primary : index;  // the table is shared: anything may stand there
 }
 
 std::uint32_t InstrumentIndex::find_slowly(const DepthLayout& layout, const char* depth) {

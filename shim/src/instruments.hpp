@@ -44,6 +44,8 @@ public:
 
     // The primary entry of an InstrumentID, kNoInstrument if there is none.
     std::uint32_t find_id(const char* id, std::size_t length) const;
+    // The first entry with the id of this one.
+    std::uint32_t primary_of(std::uint32_t index) const;
 
 private:
     // True for certain; a false may be due to what stands behind a NUL of the vendor's.

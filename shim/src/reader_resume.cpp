@@ -25,7 +25,7 @@ void Reader::resume() {
     std::vector<Seen> seen;
     // SYNC head (acquire): partner is the release in Writer::finish().
     const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
-    const std::uint64_t end = committed ? now_.Cursor : std::max(head, now_.Cursor);
+    const std::uint64_t end = std::min(committed ? now_.Cursor : std::max(head, now_.Cursor), head + 1);
     for (std::uint64_t s = std::max(now_.BatchFirst, log_->oldest(head)); s < end; ++s) {
         const Record* r = log_->slot(s);
         const std::int32_t filter = filter_of(r);

@@ -64,6 +64,7 @@ private:
         TickState state;  // in a primary's place
         std::uint64_t count = 0;  // in a primary's place
         char ids[kTextWords * 8] = {};
+        std::uint32_t primary = 0;  // as the table had it when it was looked at: that is shared, this is not
         bool known = false;
     };
     std::vector<Private> private_;
