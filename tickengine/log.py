@@ -284,7 +284,8 @@ class TickLog:
         if not self._close.alive:
             return "TickLog(closed)"
         info = self.info()
-        return f"TickLog({_segments.name_in(info.name, self.path)!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
+        name = _segments.name_in(info.name, self.path)
+        return f"TickLog({name!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
 
 
 assert TICK_DTYPE.itemsize == RECORD_SIZE

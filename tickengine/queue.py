@@ -163,9 +163,8 @@ class TickQueue(Taking):
             else:
                 there = other.info()
                 if there.unique_id == info.log_id and not there.closed and (there.owner_alive or there.writer_alive):
-                    raise ConfigError(
-                        f"queue {self.name!r} is fed by engine {_segments.name_in(there.name, info.log_path)!r} already; make another one"
-                    )
+                    engine = _segments.name_in(there.name, info.log_path)
+                    raise ConfigError(f"queue {self.name!r} is fed by engine {engine!r} already; make another one")
         elif info.log_id:
             raise ConfigError(f"queue {self.name!r} is in md_queue_list twice")
         lib().queue_bind(self.handle, log.handle, log.path)
