@@ -97,7 +97,7 @@ class TickLog:
 
     @property
     def name(self) -> str:
-        return self.info().name.decode()  # type: ignore[no-any-return]
+        return _segments.name_in(self.info().name, self.path)
 
     @property
     def capacity(self) -> int:
@@ -212,7 +212,7 @@ class TickLog:
         count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
         return [
             {
-                "name": r.name.decode(),
+                "name": _segments.name_in(r.name, self.path),
                 "pid": r.reader_pid or None,
                 "alive": bool(r.reader_alive),
                 "sequence": r.cursor,
@@ -257,7 +257,7 @@ class TickLog:
         elif not info.writer_alive:
             status["state"] = "failed" if not info.owner_alive else "connecting"
         status.update(
-            name=info.name.decode(),
+            name=_segments.name_in(info.name, self.path),
             pid=info.writer_pid or None,
             ticks=info.ticks,
             epoch=info.epoch,
@@ -281,6 +281,10 @@ class TickLog:
         finally:
             os.close(fd)
         offset = int.from_bytes(mapping[_HEADER_RECORDS_OFFSET : _HEADER_RECORDS_OFFSET + 8], "little")
+        if offset + self.capacity * RECORD_SIZE > len(mapping):
+            raise SegmentError(
+                "view", -5, f"{os.fsdecode(self.path)!r} is damaged: its records begin at {offset} of {len(mapping)}"
+            )
         return np.frombuffer(mapping, TICK_DTYPE, count=self.capacity, offset=offset)
 
     def intact(self, sequence: int) -> bool:
@@ -291,7 +295,8 @@ class TickLog:
         if not self._close.alive:
             return "TickLog(closed)"
         info = self.info()
-        return f"TickLog({info.name.decode()!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
+        name = _segments.name_in(info.name, self.path)
+        return f"TickLog({name!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
 
 
 assert TICK_DTYPE.itemsize == RECORD_SIZE

@@ -71,7 +71,6 @@ std::int32_t Reader::open() {
     if (!slot->ReaderProcess.compare_exchange_strong(previous, me))
         return fail(TK_E_BUSY, "queue '%.63s' has just been taken by process %d", q.Name, identity_pid(previous));
     slot_ = slot;
-    status_ = Status::kOpen;
     if (retired()) {  // closed between the two looks: leave() saw no reader, or close() frees the place
         close();
         return fail(TK_E_STATE, "queue '%.63s' has been closed", q.Name);
@@ -87,6 +86,15 @@ std::int32_t Reader::open() {
     skip_ = queue_->header->Skip;
     events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
     wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
+    // A reader that has seen a stamp is one ahead of Head. Further than that nobody has written.
+    // SYNC head (acquire): partner is the release in Writer::finish().
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    if (head > kMaxHead || now_.Cursor > head + 1) {
+        const std::uint64_t cursor = now_.Cursor;
+        close();
+        return fail(TK_E_LAYOUT, "the place of queue '%.63s' is damaged: it stands at record %llu of %llu", q.Name,
+                    static_cast<unsigned long long>(cursor), static_cast<unsigned long long>(head));
+    }
     resume();
     // The same number, unless the predecessor died between giving out and the end of a take.
     slot_->Handed.store(now_.Received + now_.Events);
@@ -113,7 +121,6 @@ void Reader::leave() {
     // Stored first, looked second; leave() does the same the other way round, so one of the two frees it.
     if (retired()) free_retired(slot_, place_generation(place_));
     slot_ = nullptr;
-    status_ = Status::kClosed;
 }
 
 // The queue has been closed, by its maker or by another thread of this process.
@@ -183,7 +190,8 @@ bool Reader::something_new() {
         return true;
     }
     // SYNC head (acquire): partner is the release in Writer::finish().
-    head_seen_ = log_->header->Head.load(std::memory_order_acquire);
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    head_seen_ = head > kMaxHead ? 0 : head;  // sleep() says what is wrong with it
     return now_.Cursor < head_seen_;
 }
 
@@ -195,7 +203,7 @@ std::uint32_t Reader::collect(tk_take* t) {
     // What came in meanwhile is left to the next take: to look for it would cost a line from the writer.
     while (count < room && (count == 0 || now_.Cursor < head_seen_) && something_new()) {
         const std::uint64_t first = now_.Cursor;
-        const std::uint64_t end = first + std::min<std::uint64_t>(head_seen_ - first, kChunk);
+        const std::uint64_t end = std::min(head_seen_, first + kChunk);
         std::uint64_t s = first;
         std::uint32_t copied = 0;
         for (; s < end && count + copied < room; ++s) {
@@ -212,16 +220,16 @@ std::uint32_t Reader::collect(tk_take* t) {
         std::atomic_thread_fence(std::memory_order_acquire);
         // SYNC head (acquire): for the records up to it. Partner: the release in Writer::finish().
         const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
-        if (head - first >= log_->capacity) {
-            if (head < first) {  // no writer's: what is stamped is counted before the next one is
-                status_ = Status::kDamaged;
+        if (head >= first + log_->capacity) {
+            if (head > kMaxHead) {
+                head_seen_ = head;  // look() says so
                 break;
             }
             overrun(head);
             continue;
         }
         now_.Cursor = s;
-        head_seen_ = std::max(head_seen_, head);
+        head_seen_ = head;  // not the greater of the two: a Head that was wrong for a moment leads nobody astray
         if (all && all_in_order(*t, count, copied)) {
             count += copied;
             continue;
@@ -347,16 +355,13 @@ bool Reader::ended() {
 // TK_OK, or why nothing can be taken.
 std::int32_t Reader::usable(const Busy& busy, const tk_take& t) const {
     if (!busy) return fail(TK_E_BUSY, "queue '%.63s' is used by two threads at once; make one queue for each", queue_->header->Name);
-    if (status_ != Status::kOpen)
-        return status_ == Status::kClosed
-                   ? fail(TK_E_STATE, "reader is closed")
-                   : fail(TK_E_LAYOUT, "log '%.63s' is damaged: its head is behind its records", log_->header->Name);
+    if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
     if (t.used >= t.max) return fail(TK_E_ARG, "take has no room");
     return TK_OK;
 }
 
 // One look: takes what is there and commits it, else says why there is nothing.
-std::uint32_t Reader::look(tk_take* t) {
+std::int32_t Reader::look(tk_take* t) {
     t->count = 0;
     if (retired()) {
         t->state = TK_TAKE_RETIRED;
@@ -370,11 +375,7 @@ std::uint32_t Reader::look(tk_take* t) {
         t->used += count;
         t->count = count;
         t->state = TK_TAKE_OK;
-        return count;
-    }
-    if (status_ == Status::kDamaged) {
-        t->state = TK_TAKE_AGAIN;  // and then the error
-        return 0;
+        return static_cast<std::int32_t>(count);
     }
     if (ended()) {
         reconcile();
@@ -384,7 +385,9 @@ std::uint32_t Reader::look(tk_take* t) {
     }
     if (now_.Cursor != before) commit(0, false);  // passed what it does not want
     t->state = TK_TAKE_EMPTY;
-    return 0;
+    if (head_seen_ <= kMaxHead) return 0;
+    head_seen_ = 0;
+    return damaged();
 }
 
 // A flood that lasts is better taken in larger pieces. To look after each tick takes its line from the
@@ -412,9 +415,9 @@ std::int32_t Reader::first_look(tk_take* t) {
 std::int32_t Reader::poll(tk_take* t) {
     const Busy busy(&busy_);
     if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
-    look(t);
+    const std::int32_t count = look(t);
     report(now_, skipped_, t);
-    return static_cast<std::int32_t>(t->count);
+    return count;
 }
 
 std::int32_t Reader::take(tk_take* t) {
@@ -424,16 +427,19 @@ std::int32_t Reader::take(tk_take* t) {
     const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
     const bool resting = should_rest(*t);
     if (resting) rest(t->timeout_ns < 0 ? kRest : std::min(t->timeout_ns, kRest));
+    std::int32_t count;
     for (;;) {
-        look(t);
+        count = look(t);
+        if (count < 0) break;
         if (resting && t->count < kFloodFew) flood_ = false;
         if (t->state != TK_TAKE_EMPTY || t->timeout_ns == 0) break;
         t->state = wait(*t, deadline);
         if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;
+        if (t->state < 0) count = t->state;
         break;
     }
     report(now_, skipped_, t);
-    return static_cast<std::int32_t>(t->count);
+    return count;
 }
 
 std::int32_t Reader::spin(tk_take* t) {
@@ -450,12 +456,31 @@ std::int32_t Reader::spin(tk_take* t) {
         if (t->deadline_ns != INT64_MAX && monotonic_ns() >= t->deadline_ns) return TK_LOOK;
         t->state = TK_TAKE_AGAIN;
         if (++slices_ % kLookRound != 0) return 0;
-        if (slices_ % kLookForOwner == 0 && orphaned() && !something_new()) t->state = TK_TAKE_ORPHANED;
+        if (slices_ % kLookForOwner == 0) {
+            if (passed_by()) return damaged();
+            if (orphaned() && !something_new()) t->state = TK_TAKE_ORPHANED;
+        }
         return TK_LOOK;
     }
-    look(t);
+    const std::int32_t count = look(t);
     report(now_, skipped_, t);
+    if (count < 0) return count;
     return t->count != 0 ? static_cast<std::int32_t>(t->count) : t->state == TK_TAKE_EMPTY ? 0 : TK_LOOK;
+}
+
+// Head says that there is something at the cursor, and there is no stamp; or that the cursor stands where
+// nobody has written. Neither comes from a writer: Head is stored behind the stamps, and never set back.
+bool Reader::passed_by() {
+    // SYNC head (acquire): partner is the release in Writer::finish(). Head first, the stamp after it.
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    return head + 1 < now_.Cursor || (head > now_.Cursor && !something_new());
+}
+
+std::int32_t Reader::damaged() const {
+    return fail(TK_E_LAYOUT,
+                "log '%.63s' is damaged: record %llu has no stamp, or there is none yet; another program has "
+                "written into the file, or shortened it",
+                log_->header->Name, static_cast<unsigned long long>(now_.Cursor));
 }
 
 // Nobody is left who could write or end the log.
@@ -475,6 +500,7 @@ std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
         } while (monotonic_ns() - start < spin);
         if (t.wait_mode == TK_WAIT_SPIN) {
             if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
+            if (passed_by()) return damaged();
             if (orphaned()) return TK_TAKE_ORPHANED;
             return TK_TAKE_AGAIN;
         }
@@ -500,8 +526,9 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
         timeout_ns = std::min(timeout_ns, kUnsureSleep);
     }
     int error = 0;
+    const bool wrong = passed_by();
     // SYNC sleep (seq_cst, reader side): the second look.
-    const bool news = something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
+    const bool news = wrong || something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
                       h.Closed.load(std::memory_order_seq_cst) != 0 || retired();
     if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
     // Awake: nothing is ordered by taking the announcement back, a late waker finds an even word.
@@ -509,6 +536,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     std::uint32_t now = slot_->Sleep.load();
     while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
+    if (wrong) return damaged();
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)

@@ -1,12 +1,12 @@
 #include "segment.hpp"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+
+#include <vector>
 
 #include "errors.hpp"
 #include "system.hpp"
@@ -105,14 +105,28 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
     return TK_OK;
 }
 
-std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
-    const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (fd.get() < 0) {
+// Read, not looked at in a mapping: of a file that is shortened just now a read gives less, a look SIGBUS.
+static std::int32_t read_whole(const char* path, const Descriptor& fd, void* to, std::size_t size, std::size_t offset) {
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t n = pread(fd.get(), static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_system("cannot read '%s'", path);
+        if (n == 0) return fail(TK_E_LAYOUT, "'%s' is damaged: it ends at %zu bytes by now", path, offset + done);
+        done += static_cast<std::size_t>(n);
+    }
+    return TK_OK;
+}
+
+std::int32_t attach_file(const char* path, void* header, std::size_t header_size, Descriptor* fd, Mapping* out) {
+    // Not blocking: what has the name may be anything.
+    fd->reset(open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd->get() < 0) {
         if (errno == ENOENT) return fail(TK_E_NOT_FOUND, "'%s' does not exist", path);
         return fail_system("cannot open '%s'", path);
     }
     struct stat st;
-    if (fstat(fd.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
+    if (fstat(fd->get(), &st) != 0) return fail_system("cannot look at '%s'", path);
     if (!S_ISREG(st.st_mode)) return fail(TK_E_LAYOUT, "'%s' is not a regular file", path);
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
         return fail(TK_E_LAYOUT,
@@ -122,16 +136,19 @@ std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
     // the name of a segment.
     if (st.st_nlink > 1) return fail(TK_E_LAYOUT, "'%s' has other names (hard links): a segment has one", path);
     const auto size = static_cast<std::size_t>(st.st_size);
-    if (size < min_size)
-        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, min_size);
-    // A hole in shared memory is filled when it is looked at: a file that only says it is large would take all
-    // there is, or end the process with SIGBUS. create_file() leaves none.
-    struct statfs fs;
-    if (fstatfs(fd.get(), &fs) != 0) return fail_system("cannot look at the file system of '%s'", path);
-    const auto reserved = static_cast<std::size_t>(st.st_blocks) * 512;
-    if (fs.f_type == TMPFS_MAGIC && reserved < size)
-        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu of its %zu bytes are not reserved", path, size - reserved, size);
-    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (size < header_size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, header_size);
+    std::uint64_t magic;  // the header again behind it, so that nothing in it is older
+    if (const std::int32_t rc = read_whole(path, *fd, &magic, sizeof magic, 0); rc != TK_OK) return rc;
+    // SYNC magic (acquire): partner is the release in create_log() and create_queue().
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (const std::int32_t rc = read_whole(path, *fd, header, header_size, 0); rc != TK_OK) return rc;
+    std::memcpy(header, &magic, sizeof magic);
+    // Its maker reserved all of it. To touch a hole takes memory that may not be there: SIGBUS again.
+    if (static_cast<std::uint64_t>(st.st_blocks) * 512 < size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: it has holes, %llu of %zu bytes are there", path,
+                    static_cast<unsigned long long>(st.st_blocks) * 512, size);
+    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
     *out = Mapping(base, size, st);
     return TK_OK;
@@ -252,10 +269,11 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
 static std::int32_t map_log(const char* path, Log* out) {
     Log log;
     log.path = path;
-    if (const std::int32_t rc = attach_file(path, kHeaderSize, &log.mapping); rc != TK_OK) return rc;
-    const auto* h = reinterpret_cast<const LogHeader*>(log.mapping.base());
-    // SYNC magic (acquire): partner is the release in create_log().
-    if (h->Magic.load(std::memory_order_acquire) != magic_word(kLogMagic))
+    alignas(LogHeader) char copy[kHeaderSize];
+    Descriptor fd(-1);
+    if (const std::int32_t rc = attach_file(path, copy, sizeof copy, &fd, &log.mapping); rc != TK_OK) return rc;
+    const auto* h = reinterpret_cast<const LogHeader*>(copy);
+    if (h->Magic.load(std::memory_order_relaxed) != magic_word(kLogMagic))
         return fail(TK_E_LAYOUT, "'%s' is not a tick log (wrong magic)", path);
     if (h->LayoutVersion != kLayoutVersion)
         return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
@@ -288,7 +306,8 @@ std::int32_t attach_log(const char* path, Log* out) {
     // them one by one where it can least afford it: in the first lap, on the vendor's thread or in a worker
     // that is behind. After the checks: the pages of a file that is no log are not asked for. Where the
     // kernel does not know the advice the pages are entered at their first use, as without it.
-    if (rc == TK_OK) madvise(out->mapping.base(), out->mapping.size(), MADV_POPULATE_READ);
+    if (rc == TK_OK && madvise(out->mapping.base(), out->mapping.size(), MADV_POPULATE_READ) != 0 && errno == EFAULT)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: not all of its %zu bytes can be touched", path, out->mapping.size());
     return rc;
 }
 
@@ -354,10 +373,11 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
 std::int32_t attach_queue(const char* path, Queue* out) {
     Queue queue;
     queue.path = path;
-    if (const std::int32_t rc = attach_file(path, kQueueHeaderSize, &queue.mapping); rc != TK_OK) return rc;
-    auto* h = reinterpret_cast<QueueHeader*>(queue.mapping.base());
-    // SYNC magic (acquire): partner is the release in create_queue().
-    if (h->Magic.load(std::memory_order_acquire) != magic_word(kQueueMagic))
+    alignas(QueueHeader) char copy[kQueueHeaderSize];
+    Descriptor fd(-1);
+    if (const std::int32_t rc = attach_file(path, copy, sizeof copy, &fd, &queue.mapping); rc != TK_OK) return rc;
+    const auto* h = reinterpret_cast<const QueueHeader*>(copy);
+    if (h->Magic.load(std::memory_order_relaxed) != magic_word(kQueueMagic))
         return fail(TK_E_LAYOUT, "'%s' is not a tick queue (wrong magic)", path);
     if (h->LayoutVersion != kLayoutVersion)
         return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
@@ -370,12 +390,15 @@ std::int32_t attach_queue(const char* path, Queue* out) {
         memchr(h->Name, 0, sizeof h->Name) == nullptr)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes with %llu filters", path, queue.mapping.size(),
                     static_cast<unsigned long long>(entries));
-    queue.header = h;
+    queue.header = reinterpret_cast<QueueHeader*>(queue.mapping.base());
     queue.filters = reinterpret_cast<QueueFilter*>(queue.mapping.base() + kQueueHeaderSize);
     queue.filter_count = static_cast<std::uint32_t>(entries);
     queue.filtered = h->Filtered != 0;
+    std::vector<QueueFilter> filters(entries);
+    if (const std::int32_t rc = read_whole(path, fd, filters.data(), entries * sizeof(QueueFilter), kQueueHeaderSize); rc != TK_OK)
+        return rc;
     for (std::uint64_t i = 0; i < entries; ++i)
-        if (memchr(queue.filters[i].InstrumentID, 0, kInstrumentIdSize) == nullptr)
+        if (memchr(filters[i].InstrumentID, 0, kInstrumentIdSize) == nullptr)
             return fail(TK_E_LAYOUT, "'%s' is damaged: filter %llu has no end", path, static_cast<unsigned long long>(i));
     *out = std::move(queue);
     return TK_OK;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "layout.hpp"
+#include "system.hpp"
 
 namespace tk {
 
@@ -47,8 +48,14 @@ private:
 // It is flocked until the caller unlocks *lock, so that nobody takes it for a dead process's file before
 // it is complete; TK_E_BUSY when somebody did so before the lock was had.
 std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* lock);
-// Existing regular file of this user, mode without group or other access, at least min_size bytes.
-std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out);
+// Existing regular file of this user, mode without group or other access, without holes, and with a header of
+// header_size bytes, of which *header becomes a copy. What is looked at before the file is known to be whole is
+// read, not looked at in the mapping.
+std::int32_t attach_file(const char* path, void* header, std::size_t header_size, Descriptor* fd, Mapping* out);
+
+// No log comes so far: a million ticks a second for 146,000 years. A greater Head was not written by a writer,
+// and sums with it could overflow.
+constexpr std::uint64_t kMaxHead = 1ull << 62;
 
 struct Log {
     Mapping mapping;
