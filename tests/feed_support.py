@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tickengine import TickEngine, TickQueue
+from tickengine import MdApi, TickEngine, TickQueue
 from tickengine.front import NumberedMarket
 from tickengine.tick import VENDOR_FIELDS
 
@@ -23,10 +23,26 @@ FORK = multiprocessing.get_context("fork")
 CHECKED = [name for name in VENDOR_FIELDS if name not in ("ExchangeInstID", "BandingUpperPrice", "BandingLowerPrice")]
 
 
-def engine_on(address: str, library: str, ids: Sequence[str], queues: Sequence[Any], **options: Any) -> TickEngine:
+def engine_on(
+    address: str | Sequence[str], library: str, ids: Sequence[str], queues: Sequence[Any], **options: Any
+) -> TickEngine:
     return TickEngine(
         address, "9999", "investor", "pass-word-1", "app", "auth-code-1", ids, queues, library=library, **options
     )
+
+
+@contextmanager
+def api_on(
+    address: str | Sequence[str], library: str, ids: Sequence[str], queues: Sequence[Any] = (), **options: Any
+) -> Iterator[MdApi]:
+    """An api in this process, where a test can change the session's deadlines."""
+    api = MdApi(
+        address, "9999", "investor", "pass-word-1", "app", "auth-code-1", ids, queues, library=library, **options
+    )
+    try:
+        yield api
+    finally:
+        api.Release()
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:

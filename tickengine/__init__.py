@@ -13,6 +13,7 @@ from ._errors import (
     TickEngineError,
     VendorLibraryError,
 )
+from ._secret import Secret, secret
 from .account import FutureAccount, run_tick_engine
 from .engine import TickEngine
 from .log import TickLog
@@ -32,6 +33,7 @@ __all__ = [
     "NameTakenError",
     "NotFoundError",
     "OverwrittenError",
+    "Secret",
     "SegmentError",
     "ShimError",
     "Tick",
@@ -42,4 +44,5 @@ __all__ = [
     "TickQueue",
     "VendorLibraryError",
     "run_tick_engine",
+    "secret",
 ]

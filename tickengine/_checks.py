@@ -14,6 +14,8 @@ def check_instruments(instruments: Iterable[str | bytes], what: str = "instrumen
     """The ids as bytes, without repeats. `ConfigError` names the first one that cannot be one."""
     if isinstance(instruments, (str, bytes)):
         raise ConfigError(f"{what} must be a list of ids, not the single text {instruments!r}")
+    if not isinstance(instruments, Iterable):
+        raise ConfigError(f"{what} must be a list of ids, not {instruments!r}")
     ids: dict[bytes, None] = {}
     for item in instruments:
         if not isinstance(item, (str, bytes)):

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ._errors import ConfigError, NotFoundError, ShimError
+from ._errors import ConfigError, NotFoundError, SegmentError, ShimError
 from ._shim import LogInfo, QueueInfo, lib, new_handle
 
 DIRECTORY = "/dev/shm"
@@ -59,13 +59,21 @@ def sweep_once() -> None:
     # What died while it was being made first: it cannot be attached, and so not be looked at below.
     paths = [os.fsencode(f"{DIRECTORY}/{entry}") for entry in os.listdir(DIRECTORY) if entry.startswith(prefix)]
     for path in paths:
-        lib().segment_remove_unfinished(path)
+        _try(lib().segment_remove_unfinished, path)
     for path in paths:
         if path.endswith(b".log"):
-            remove_ended_log(path, None)
+            _try(remove_ended_log, path, None)
     for path in paths:  # after the logs: a queue is kept while its log lives
         if path.endswith(b".queue"):
-            _remove_dead_queue(path)
+            _try(_remove_dead_queue, path)
+
+
+def _try(remove: Callable[..., Any], *args: Any) -> None:
+    """What cannot be removed stays: another user's file, or one that another process sweeps just now."""
+    try:
+        remove(*args)
+    except (ShimError, OSError):
+        pass
 
 
 def _remove_dead_queue(path: bytes) -> None:
@@ -98,6 +106,14 @@ def remove_ended_log(path: bytes, unique_id: int | None) -> None:
         shim.log_close(handle)
 
 
+def name_in(raw: bytes, path: bytes) -> str:
+    """A name out of a segment. Raises `SegmentError` if it is none."""
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise SegmentError("name", -5, f"{os.fsdecode(path)!r} is damaged: its name is {raw!r}") from None
+
+
 def at_collection(owner: object, function: Callable[..., Any], *args: Any) -> weakref.finalize[..., Any]:
     """A finalizer that runs when *owner* goes, but not at interpreter exit: there the kernel unmaps, and
     threads that still run may be using the mapping."""
@@ -126,6 +142,7 @@ __all__ = [
     "attach_log_handle",
     "check_name",
     "log_path",
+    "name_in",
     "queue_path",
     "random_name",
     "remove_ended_log",

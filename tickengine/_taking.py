@@ -102,6 +102,8 @@ class Taking:
 
     def _forget_taken(self) -> None:
         """Without a reader: nothing in hand, nothing to look at."""
+        self._poll: Any = nothing_yet
+        self._first_look: Any = nothing_yet
         self._ticks: list[Any] = []
         self._blocks: list[Block] = []
         self._next = 0
@@ -110,12 +112,9 @@ class Taking:
         self._given = 1
         self._hand = Take(max=BATCH)
         self._arg = ct.byref(self._hand)
-        self._poll: Any = _nothing_yet
-        self._first_look: Any = _nothing_yet
 
     def _begin_taking(self, log: TickLog, reader: ct.c_void_p) -> None:
         shim = lib()
-        self._poll, self._first_look = shim.reader_poll, shim.reader_first_look
         self._spin, self._take = shim.reader_spin, shim.reader_take
         word = shim.reader_handed(reader)
         self._handed = memoryview(ct.cast(word, ct.POINTER(ct.c_uint64 * 1)).contents).cast("B").cast("Q")
@@ -132,6 +131,7 @@ class Taking:
         self._arg = ct.byref(self._hand)
         self._blocks = []
         self._next = self._count = 0
+        self._poll, self._first_look = shim.reader_poll, shim.reader_first_look  # last: now all is there
 
     # ---- waiting -------------------------------------------------------------------------------
 
@@ -213,15 +213,26 @@ class Taking:
 
     def _refill(self, block: bool, timeout: float | None) -> None:
         """At least one more tick behind those that have been given out, or an exception."""
-        if self._count == BATCH:
+        if self._count >= BATCH:
             self._recycle()
-        count = self._first_look(self._arg) if block else self._poll(self._arg)
-        if count <= 0:
-            deadline = None if timeout is None else time.monotonic() + timeout
-            count = self._refill_later(block, deadline)
+        try:
+            count = self._first_look(self._arg) if block else self._poll(self._arg)
+            if count <= 0:
+                deadline = None if timeout is None else time.monotonic() + timeout
+                count = self._refill_later(block, deadline)
+            if self.events:
+                self._make_events(self._count, self._count + count)
+            self._count += count
+        except BaseException:
+            self._keep_taken()
+            raise
+
+    def _keep_taken(self) -> None:
+        """A signal's handler raised behind a take, before its ticks were counted: the next call has them."""
+        taken: int = self._hand.used
         if self.events:
-            self._make_events(self._count, self._count + count)
-        self._count += count
+            self._make_events(self._count, taken)
+        self._count = max(self._count, taken)
 
     def _refill_later(self, block: bool, deadline: float | None) -> int:
         while True:
@@ -234,6 +245,12 @@ class Taking:
     def _recycle(self) -> None:
         """All have been given out: their memory can be used again, but for those somebody still holds."""
         ticks = self._ticks
+        if len(ticks) != BATCH:  # those that came back from get_many
+            more = len(ticks) - BATCH
+            ticks = [_new_tick(self._log) for _ in range(BATCH)]
+            self._pointers[:] = list(map(ct.addressof, ticks))
+            self._given += more
+            self._ticks = ticks
         references = list(map(sys.getrefcount, ticks))
         if references[-1] != _UNHELD[-1]:  # as a rule: it is what the program looks at just now
             self._renew(-1)
@@ -247,8 +264,12 @@ class Taking:
         self._hand.used = 0
 
     def _renew(self, i: int) -> None:
-        self._ticks[i] = fresh = _new_tick(self._log)
-        self._pointers[i] = ct.addressof(fresh)
+        fresh = _new_tick(self._log)
+        address = ct.addressof(fresh)
+        # Nothing is called between these two: a signal's handler that raised there would leave the shim a
+        # pointer into memory that is the program's, or nobody's.
+        self._pointers[i] = address
+        self._ticks[i] = fresh
 
     def _make_events(self, start: int, stop: int) -> None:
         ticks = self._ticks
@@ -283,21 +304,45 @@ class Taking:
                 count = self._first_look(chosen.arg) if block else self._poll(chosen.arg)
                 if count <= 0:
                     count = self._await(take, chosen.arg, deadline, block)
+                # A small answer should not keep a large block alive.
+                rows = chosen.rows[:count] if count * 4 >= chosen.size else _array(chosen.raw[: count * RECORD_SIZE])
+                take.used = 0
+                self._given += count
+                return rows  # as in _left_over
             except Rebound:
                 continue
-            take.used = 0
-            self._given += count
-            # A small answer should not keep a large block alive.
-            return chosen.rows[:count] if count * 4 >= chosen.size else _array(chosen.raw[: count * RECORD_SIZE])
+            except BaseException:
+                self._take_back(chosen)
+                raise
+
+    def _take_back(self, block: Block) -> None:
+        """A signal's handler raised behind a take: what it took is in hand again, as if `get` had taken it."""
+        count = block.take.used
+        if not count:
+            return
+        ticks: list[Any] = [_new_tick(self._log) for _ in range(max(count, BATCH))]
+        first = len(ticks) - count
+        for i in range(count):
+            ct.memmove(ct.addressof(ticks[first + i]), block.rows.ctypes.data + i * RECORD_SIZE, RECORD_SIZE)
+        if len(ticks) == BATCH:
+            self._pointers[:] = list(map(ct.addressof, ticks))
+        self._ticks = ticks
+        if self.events:
+            self._make_events(first, len(ticks))
+        given = self._handed[0] - count
+        self._given = given + 1 - first
+        self._next, self._count = first, first + count
+        self._handed[0] = given
+        block.take.used = 0
 
     def _left_over(self, limit: int) -> npt.NDArray[np.void]:
         """What get() has taken and not given out."""
         start = self._next
         stop = min(self._count, start + limit)
-        raw = bytearray().join(self._ticks[start:stop])
+        rows = np.frombuffer(bytearray().join(self._ticks[start:stop]), TICK_DTYPE)
         self._next = stop
         self._handed[0] = self._given + stop - 1
-        return np.frombuffer(raw, TICK_DTYPE)
+        return rows  # no call behind those two: a signal's handler that raised there would lose them
 
     def _free_block(self) -> Block:
         """One that no array of the program's points to any more; the oldest is given up if all are held."""
@@ -334,7 +379,7 @@ def _new_tick(log: TickLog | None) -> Tick:
     return tick
 
 
-def _nothing_yet(_arg: Any) -> int:
+def nothing_yet(_arg: Any) -> int:
     """What a queue without a reader finds."""
     return 0
 

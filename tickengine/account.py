@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._secret import Secret
 from .mdapi import MdApi
 
 
@@ -21,9 +22,9 @@ class FutureAccount:
     broker_id: str | bytes | int
     server_dict: Mapping[str, Any]
     investor_id: str | bytes = ""
-    password: str | bytes = field(default="", repr=False)
+    password: str | bytes | Secret = field(default="", repr=False)
     app_id: str | bytes = field(default="", repr=False)
-    auth_code: str | bytes = field(default="", repr=False)
+    auth_code: str | bytes | Secret = field(default="", repr=False)
     instrument_id_list: Iterable[str | bytes] = ()
     md_page_dir: str | bytes = ""
     td_page_dir: str | bytes = ""

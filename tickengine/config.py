@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -14,11 +15,13 @@ from typing import Any
 from . import placement
 from ._checks import check_instruments
 from ._errors import ConfigError
+from ._secret import Secret, checked
 
 _FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?")
 
 # What fits into the vendor's login request, terminating NUL excluded.
-_SIZES = {"broker_id": 10, "investor_id": 15, "password": 40, "app_id": 32, "auth_code": 16}
+MAX_PASSWORD = 40
+_SIZES = {"broker_id": 10, "investor_id": 15, "app_id": 32, "auth_code": 16}
 
 
 def check_front(front: str | bytes) -> str:
@@ -54,19 +57,51 @@ def _text(value: Any, name: str) -> str:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             raise ConfigError(f"{name} is not UTF-8 text") from None
-    if isinstance(value, int) and name == "broker_id":  # AlgoPlus's account tables have numbers here
+    if (
+        isinstance(value, int) and not isinstance(value, bool) and name == "broker_id"
+    ):  # AlgoPlus's account tables have numbers here
         return str(value)
     if not isinstance(value, str):
         raise ConfigError(f"{name} must be a text, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate; what it stood in may be a password
+        raise ConfigError(f"{name} has characters that no encoding has") from None
     return value
 
 
-def _credential(value: Any, name: str) -> str:
-    text = _text(value, name)
-    if "\0" in text or len(text.encode()) > _SIZES[name]:
-        # The value itself stays out of the message: it may be a password.
-        raise ConfigError(f"{name} must have at most {_SIZES[name]} bytes and no NUL character")
+def _path(value: Any, name: str) -> str:
+    """A path has bytes, not characters: those that are no UTF-8 stand in it as Python has them."""
+    if isinstance(value, (bytes, os.PathLike)):
+        value = os.fsdecode(value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a path, not {type(value).__name__}")
+    try:
+        raw = os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} {value!r} cannot be a path") from None
+    if b"\0" in raw:
+        raise ConfigError(f"{name} {value!r} has a NUL character, which no path has")
+    return value
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"{name} must be a positive number of seconds or None, not {value!r}")
+    return value
+
+
+def _version(value: Any) -> str:
+    text = _text(value, "vendor_version")
+    if "\0" in text:
+        raise ConfigError(f"vendor_version {text!r} has a NUL character")
     return text
+
+
+def _credential(value: Any, name: str) -> str:
+    return checked(_text(value, name), name, _SIZES[name]).reveal()
 
 
 def _directory(text: str) -> str:
@@ -81,9 +116,7 @@ class Settings:
     fronts: tuple[str, ...]
     broker_id: str
     investor_id: str
-    password: str = field(repr=False)
-    app_id: str = field(repr=False)
-    auth_code: str = field(repr=False)
+    password: Secret = field(repr=False)
     instruments: tuple[bytes, ...]
     page_dir: str
     using_udp: bool = False
@@ -100,9 +133,9 @@ def settings(
     md_server: str | bytes | Sequence[str | bytes],
     broker_id: str | bytes | int,
     investor_id: str | bytes,
-    password: str | bytes,
+    password: str | bytes | Secret,
     app_id: str | bytes,
-    auth_code: str | bytes,
+    auth_code: str | bytes | Secret,
     instrument_id_list: Iterable[str | bytes],
     page_dir: str | bytes = "",
     using_udp: bool = False,
@@ -115,28 +148,29 @@ def settings(
     cpus: int | str | Iterable[int] | None = None,
     realtime: int | None = None,
 ) -> Settings:
-    """Check all arguments. Raises `ConfigError` naming the first wrong one."""
+    """Check all arguments. Raises `ConfigError` naming the first wrong one.
+
+    The app id and the auth code are looked at and let go: the market-data login has no use for them.
+    """
     ids = check_instruments(instrument_id_list, "instrument_id_list")
     if not ids:
         raise ConfigError("instrument_id_list is empty: name at least one instrument")
-    if stale_after is not None and not stale_after > 0:
-        raise ConfigError(f"stale_after must be a positive number of seconds or None, not {stale_after!r}")
     vendor_cpus, priority = placement.choose(cpus, realtime)
+    _credential(app_id, "app_id")
+    checked(auth_code, "auth_code", _SIZES["auth_code"])
     return Settings(
         fronts=tuple(check_fronts(md_server)),
         broker_id=_credential(broker_id, "broker_id"),
         investor_id=_credential(investor_id, "investor_id"),
-        password=_credential(password, "password"),
-        app_id=_credential(app_id, "app_id"),
-        auth_code=_credential(auth_code, "auth_code"),
+        password=checked(password, "password", MAX_PASSWORD),
         instruments=tuple(ids),
-        page_dir=_directory(_text(page_dir, "page_dir")),
+        page_dir=_directory(_path(page_dir, "page_dir")),
         using_udp=bool(using_udp),
         multicast=bool(multicast),
         production=bool(production),
-        library=library,
-        vendor_version=vendor_version,
-        stale_after=stale_after,
+        library=None if library is None else _path(library, "library"),
+        vendor_version=_version(vendor_version),
+        stale_after=_seconds(stale_after, "stale_after"),
         cpus=vendor_cpus,
         realtime=priority,
     )

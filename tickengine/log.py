@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _segments
-from ._errors import Closed, NotFoundError, OverwrittenError
+from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
@@ -61,8 +61,14 @@ class TickLog:
         """
         _segments.sweep_once()
         path, handle = _segments.log_path(name), new_handle()
-        lib().log_create(path, name.encode(), capacity, instrument_capacity, ct.byref(handle))
-        return cls(handle, path)
+        try:
+            lib().log_create(path, name.encode(), capacity, instrument_capacity, ct.byref(handle))
+            return cls(handle, path)
+        except BaseException:
+            if handle.value:  # made, when a Ctrl-C came that had to wait for it: nobody else knows of it
+                lib().log_unlink(handle)
+                lib().log_close(handle)
+            raise
 
     @property
     def handle(self) -> ct.c_void_p:
@@ -91,7 +97,7 @@ class TickLog:
 
     @property
     def name(self) -> str:
-        return self.info().name.decode()  # type: ignore[no-any-return]
+        return _segments.name_in(self.info().name, self.path)
 
     @property
     def capacity(self) -> int:
@@ -206,7 +212,7 @@ class TickLog:
         count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
         return [
             {
-                "name": r.name.decode(),
+                "name": _segments.name_in(r.name, self.path),
                 "pid": r.reader_pid or None,
                 "alive": bool(r.reader_alive),
                 "sequence": r.cursor,
@@ -221,11 +227,21 @@ class TickLog:
         ]
 
     def status_text(self) -> dict[str, Any]:
-        """What the session last said of itself; empty if it has not spoken."""
+        """What the session last said of itself; empty if it has not spoken.
+
+        Raises `SegmentError` for what no session of ours has written.
+        """
         buffer = ct.create_string_buffer(_STATUS_SIZE)
         length = lib().log_status_get(self.handle, buffer, _STATUS_SIZE)
-        loaded = json.loads(buffer.raw[:length]) if length else {}
-        return loaded if isinstance(loaded, dict) else {}
+        if not length:
+            return {}
+        try:
+            loaded = json.loads(buffer.raw[:length])
+        except (ValueError, RecursionError):
+            loaded = None
+        if not isinstance(loaded, dict) or not isinstance(loaded.get("state", ""), str):
+            raise SegmentError("tk_log_status_get", -5, f"the status in {os.fsdecode(self.path)!r} is damaged")
+        return loaded
 
     def set_status_text(self, status: dict[str, Any]) -> None:
         """For the session alone."""
@@ -241,7 +257,7 @@ class TickLog:
         elif not info.writer_alive:
             status["state"] = "failed" if not info.owner_alive else "connecting"
         status.update(
-            name=info.name.decode(),
+            name=_segments.name_in(info.name, self.path),
             pid=info.writer_pid or None,
             ticks=info.ticks,
             epoch=info.epoch,
@@ -265,6 +281,10 @@ class TickLog:
         finally:
             os.close(fd)
         offset = int.from_bytes(mapping[_HEADER_RECORDS_OFFSET : _HEADER_RECORDS_OFFSET + 8], "little")
+        if offset + self.capacity * RECORD_SIZE > len(mapping):
+            raise SegmentError(
+                "view", -5, f"{os.fsdecode(self.path)!r} is damaged: its records begin at {offset} of {len(mapping)}"
+            )
         return np.frombuffer(mapping, TICK_DTYPE, count=self.capacity, offset=offset)
 
     def intact(self, sequence: int) -> bool:
@@ -275,7 +295,8 @@ class TickLog:
         if not self._close.alive:
             return "TickLog(closed)"
         info = self.info()
-        return f"TickLog({info.name.decode()!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
+        name = _segments.name_in(info.name, self.path)
+        return f"TickLog({name!r}, head={info.head}, oldest={info.oldest}, epoch={info.epoch})"
 
 
 assert TICK_DTYPE.itemsize == RECORD_SIZE

@@ -16,7 +16,8 @@ from typing import Any
 from . import _segments, vendor
 from ._checks import check_instruments
 from ._errors import Closed, ConfigError, EngineError
-from .config import settings
+from ._secret import Secret, checked, hidden
+from .config import MAX_PASSWORD, settings
 from .flow import FlowDirectory
 from .forward import check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
@@ -40,9 +41,18 @@ class _Starter(type):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = super().__call__(*args, **kwargs)
+        given = _Given(args, kwargs)
+        del args, kwargs  # the password is in there, and a traceback may show what a frame has
+        self = super().__call__(*given.args, **given.kwargs)
         self._start_once()
         return self
+
+
+class _Given:
+    """Arguments, without a repr that shows them."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args, self.kwargs = args, kwargs
 
 
 class MdApi(metaclass=_Starter):
@@ -79,7 +89,7 @@ class MdApi(metaclass=_Starter):
     def __new__(cls, *args: Any, **kwargs: Any) -> MdApi:
         self = super().__new__(cls)
         try:  # a subclass that never calls our __init__ but has our arguments
-            self._pending = _SIGNATURE.bind(*args, **kwargs)
+            self._pending = _hide_secrets(_SIGNATURE.bind(*args, **kwargs))
         except TypeError:
             self._pending = None  # a subclass with arguments of its own calls our __init__
         return self
@@ -89,9 +99,9 @@ class MdApi(metaclass=_Starter):
         md_server: str | bytes | Sequence[str | bytes],
         broker_id: str | bytes | int,
         investor_id: str | bytes,
-        password: str | bytes,
+        password: str | bytes | Secret,
         app_id: str | bytes,
-        auth_code: str | bytes,
+        auth_code: str | bytes | Secret,
         instrument_id_list: Iterable[str | bytes],
         md_queue_list: Iterable[Any] | None = None,
         page_dir: str | bytes = "",
@@ -105,6 +115,7 @@ class MdApi(metaclass=_Starter):
         vendor_version: str = "",
         stale_after: float | None = None,
     ) -> None:
+        password, auth_code = hidden(password), hidden(auth_code)
         given = locals()
         self._pending = _SIGNATURE.bind(**{name: given[name] for name in _SIGNATURE.parameters})
 
@@ -351,15 +362,15 @@ class MdApi(metaclass=_Starter):
         """
         session = self._running_session()
         own = session.settings
-        fields = pReqUserLogin or {}
+        fields = dict(pReqUserLogin or {})
+        del pReqUserLogin  # out of the frame that a traceback shows
+        password = checked(fields.pop("Password", own.password), "Password", MAX_PASSWORD)
 
         def text(name: str, default: str) -> str:
             value = fields.get(name, default)
             return value.decode() if isinstance(value, bytes) else str(value)
 
-        return session.login(
-            text("BrokerID", own.broker_id), text("UserID", own.investor_id), text("Password", own.password)
-        )
+        return session.login(text("BrokerID", own.broker_id), text("UserID", own.investor_id), password)
 
     def ReqUserLogout(self, pUserLogout: Mapping[str, Any] | None = None, nRequestID: int | None = None) -> int:
         """Log out. Returns the vendor's code."""
@@ -410,6 +421,12 @@ class MdApi(metaclass=_Starter):
         return self._log
 
 
+def _hide_secrets(bound: inspect.BoundArguments) -> inspect.BoundArguments:
+    for name in ("password", "auth_code"):
+        bound.arguments[name] = hidden(bound.arguments[name])
+    return bound
+
+
 _SIGNATURE = inspect.Signature([p for p in inspect.signature(MdApi.__init__).parameters.values() if p.name != "self"])
 
 
@@ -435,11 +452,11 @@ class _Keeper:
 
     def __init__(self, log: TickLog) -> None:
         self.log = log
-        weakref.finalize(self, _unlink_quietly, log)
+        weakref.finalize(self, _unlink_quietly, log, os.getpid())
 
 
-def _unlink_quietly(log: TickLog) -> None:
-    if log._close.alive:
+def _unlink_quietly(log: TickLog, pid: int) -> None:
+    if log._close.alive and os.getpid() == pid:  # a forked child that ends leaves it to its parent
         log.unlink()
 
 

@@ -12,8 +12,8 @@ def problem(front: str) -> str | None:
     host, _, port = front.removeprefix("tcp://").rpartition(":")
     try:
         addresses = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        return f"{front}: the name {host!r} does not resolve ({error.strerror})"
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a part of the name is empty or too long
+        return f"{front}: the name {host!r} does not resolve ({getattr(error, 'strerror', None) or error})"
     reason = "no address"
     for family, kind, protocol, _, address in addresses:
         with socket.socket(family, kind, protocol) as s:

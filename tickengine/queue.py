@@ -15,7 +15,7 @@ from . import _segments
 from ._checks import MAX_ID, check_instruments, check_skip
 from ._errors import Closed, ConfigError, NotFoundError, ShimError
 from ._shim import START_NOW, START_OLDEST, WAIT_MODES, QueueInfo, Take, id_array, lib, new_handle
-from ._taking import Rebound, Taking
+from ._taking import Rebound, Taking, nothing_yet
 from .log import TickLog
 from .tick import KIND_TICK, TickFlag
 
@@ -56,26 +56,30 @@ class TickQueue(Taking):
         ids = [] if instruments is None else check_instruments(instruments)
         if instruments is not None and not ids:
             raise ConfigError("instruments is empty: pass None for all instruments")
-        if wait not in WAIT_MODES:
+        if not isinstance(wait, str) or wait not in WAIT_MODES:
             raise ConfigError(f"wait must be one of {', '.join(WAIT_MODES)}, not {wait!r}")
         if isinstance(start, str):
             if start not in ("now", "oldest"):
                 raise ConfigError(f"start must be 'now', 'oldest' or a sequence, not {start!r}")
             begin = START_NOW if start == "now" else START_OLDEST
-        elif start < 0:
-            raise ConfigError(f"start must not be negative, as {start} is")
+        elif isinstance(start, bool) or not isinstance(start, int) or not 0 <= start < 1 << 63:
+            raise ConfigError(f"start must be 'now', 'oldest' or a sequence, and none is {start!r}")
         else:
             begin = start
         unwanted = check_skip(skip)
         _segments.sweep_once()
         chosen = _segments.random_name("q") if name is None else _segments.check_name(name)
         path, handle = _segments.queue_path(chosen), new_handle()
-        lib().queue_create(
-            path, chosen.encode(), id_array(ids), len(ids), begin, events, WAIT_MODES[wait], unwanted, ct.byref(handle)
-        )
-        self._setup(handle, path)
-        self._owner_pid = os.getpid()
-        self._remove = weakref.finalize(self, _remove_queue, path, os.getpid())
+        args = path, chosen.encode(), id_array(ids), len(ids), begin, events, WAIT_MODES[wait], unwanted
+        try:
+            lib().queue_create(*args, ct.byref(handle))
+            self._setup(handle, path)
+            self._owner_pid = os.getpid()
+            self._remove = weakref.finalize(self, _remove_queue, path, os.getpid())
+        except BaseException:
+            if handle:  # made, and then a signal's handler raised
+                _segments.unlink(path)
+            raise
 
     @classmethod
     def attach(
@@ -125,7 +129,7 @@ class TickQueue(Taking):
         _segments.at_collection(self, lib().queue_close, handle)
         info = QueueInfo()
         lib().queue_info_get(handle, ct.byref(info))
-        self.name: str = info.name.decode()
+        self.name: str = _segments.name_in(info.name, path)
         self.events = bool(info.wants_events)
         self.skip = TickFlag(info.skip)
         self._wait_mode: int = info.wait_mode
@@ -159,9 +163,8 @@ class TickQueue(Taking):
             else:
                 there = other.info()
                 if there.unique_id == info.log_id and not there.closed and (there.owner_alive or there.writer_alive):
-                    raise ConfigError(
-                        f"queue {self.name!r} is fed by engine {there.name.decode()!r} already; make another one"
-                    )
+                    engine = _segments.name_in(there.name, info.log_path)
+                    raise ConfigError(f"queue {self.name!r} is fed by engine {engine!r} already; make another one")
         elif info.log_id:
             raise ConfigError(f"queue {self.name!r} is in md_queue_list twice")
         lib().queue_bind(self.handle, log.handle, log.path)
@@ -213,11 +216,19 @@ class TickQueue(Taking):
         if log.info().unique_id != info.log_id:
             raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
         reader = new_handle()
-        lib().reader_open(self.handle, log.handle, ct.byref(reader))
-        self._bound_version = info.bind_version
-        self._log, self._reader = log, reader
-        self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
-        self._begin_taking(log, reader)
+        try:
+            lib().reader_open(self.handle, log.handle, ct.byref(reader))
+            self._begin_taking(log, reader)
+            self._bound_version = info.bind_version
+            self._log, self._reader = log, reader
+            self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
+        except BaseException:
+            # A signal's handler may raise between any two of these. The place must not stay with a reader
+            # that nobody has.
+            self._forget_reader()
+            if reader:
+                _close_reader(reader, log, os.getpid())
+            raise
 
     @staticmethod
     def _left(deadline: float | None, block: bool) -> int:
@@ -239,9 +250,15 @@ class TickQueue(Taking):
         raise Closed(f"the engine that fed queue {self.name!r} has stopped and everything has been read")
 
     def _drop_reader(self) -> None:
-        if self._close_reader is not None:
-            self._close_reader()
-        self._forget_reader()
+        leaving = self._close_reader
+        # First of all: wherever a signal's handler raises below, nobody looks into a reader that is gone.
+        self._poll = self._first_look = nothing_yet
+        self._reader = None
+        try:
+            self._forget_reader()
+        finally:
+            if leaving is not None:
+                leaving()
 
     # ---- looking -------------------------------------------------------------------------------
 
@@ -315,7 +332,7 @@ class TickQueue(Taking):
         ids = []
         for index in range(self._filters):
             lib().queue_filter(self.handle, index, buffer, len(buffer))
-            ids.append(buffer.value.decode())
+            ids.append(_segments.name_in(buffer.value, self._path))
         return ids
 
     def close(self) -> None:
@@ -373,6 +390,7 @@ def _remove_queue(path: bytes, pid: int) -> None:
     except ShimError:
         return
     lib().queue_info_get(handle, ct.byref(info))
+    lib().queue_retire(handle)  # its place in the log, too
     lib().queue_close(handle)
     _segments.unlink(path)
     if info.log_path:

@@ -55,10 +55,10 @@ class Rules:
         covered: tuple[str, str] | None = None,
     ) -> None:
         rules = [_rule(product) for product in table]
-        days = [int(day) for day in holidays]
+        days = [_day(day, "holiday") for day in holidays]
         self._count, self._products = len(rules), (ProductRule * max(1, len(rules)))(*rules)
         self._day_count, self._days = len(days), (ct.c_int32 * max(1, len(days)))(*days)
-        self._first, self._last = (int(covered[0]), int(covered[1])) if covered else (0, 0)
+        self._first, self._last = (_day(covered[0], "calendar"), _day(covered[1], "calendar")) if covered else (0, 0)
 
     def give(self, writer: ct.c_void_p) -> None:
         """Replace what *writer* knows. Raises `ShimError` if a day is no date or hours lie outside a day."""
@@ -67,14 +67,31 @@ class Rules:
         )
 
 
+def _day(day: str, what: str) -> int:
+    if len(day) != 8 or not (day.isascii() and day.isdigit()):
+        raise ConfigError(f"{what} day {day!r} is not YYYYMMDD")
+    return int(day)
+
+
+def _id(text: str, what: str) -> bytes:
+    if not text.isascii() or "\0" in text or len(text) > 11:
+        raise ConfigError(f"product rule: {what} {text!r} must have at most 11 ASCII characters")
+    return text.encode("ascii")
+
+
 def _rule(product: RuledProduct) -> ProductRule:
-    rule = ProductRule(product.ProductID.encode(), product.ExchangeID.encode())
+    rule = ProductRule(_id(product.ProductID, "product id"), _id(product.ExchangeID, "exchange id"))
     for what, spans in (("session", product.Sessions), ("auction", product.Auctions)):
         starts, ends = getattr(rule, f"{what}_start"), getattr(rule, f"{what}_end")
         if len(spans) > len(starts):
             raise ConfigError(f"product {product.ProductID!r} has {len(spans)} {what}s, at most {len(starts)} fit")
         setattr(rule, f"{what}_count", len(spans))
         for i, span in enumerate(spans):
+            for seconds in (span.start, span.end):
+                if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= 86400:
+                    raise ConfigError(
+                        f"product {product.ProductID!r}: {what} at {seconds!r}, seconds of a day are 0 to 86400"
+                    )
             starts[i], ends[i] = span.start, span.end
     return rule
 

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import ctypes as ct
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from . import _shim, probe_front, rules
+from ._errors import ConfigError
+from ._secret import Secret
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
 from .config import Settings
@@ -37,9 +40,14 @@ LOGIN_DEADLINE_S = 10.0
 ACK_DEADLINE_S = 10.0
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 UNKNOWN_REFUSALS = 5  # of a kind we do not know: then give up rather than risk the account
+# The vendor library reconnects within a millisecond, and without end. A front that ends each connection at the
+# login would see hundreds of logins a second.
+LOGINS_CUT_AT_ONCE = 3  # so many that were cut off unanswered are followed by another one at once,
+LONGEST_CUT_PAUSE = 3  # later ones after a pause; this is the last of `PAUSES_S` taken for it
 PROBE_AFTER_S = 3.0
 PROBE_AGAIN_S = 15.0
 SUBSCRIBE_BATCH = 500
+CLOCK_STEP_S = 5.0
 _STEP_S = 1.0
 _EVENT_TEXT = 340
 
@@ -60,6 +68,11 @@ class Listener(Protocol):
     def dispatch(self, name: str, *args: Any) -> None: ...
 
 
+def _wall_clock() -> float:
+    """What it is ahead of the monotonic clock: changes when it is set."""
+    return time.time() - time.monotonic()
+
+
 def _pause(attempt: int) -> float:
     return PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
 
@@ -78,6 +91,8 @@ class Session:
         self.disconnects = 0
         self.last_disconnect_reason = 0
         self.front_error = ""
+        self.steps = 0  # grows about once a second at least; stands when a call does not come back
+        self._posted: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = log
         self._listener = listener
         self._lock = threading.RLock()
@@ -89,6 +104,7 @@ class Session:
         self._status_written: dict[str, Any] = {}
         self._last_ticks = (0, time.monotonic())
         self._last_second = 0.0
+        self._wall_clock = _wall_clock()
         self._stopping = False
         today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
         self._writer = new_handle()
@@ -115,9 +131,23 @@ class Session:
     def stop(self) -> None:
         """Make `run` return soon. Never blocks."""
         self._stopping = True
-        with self._lock:
-            if self._api is not None:
-                self._api.wake()
+        self._wake()
+
+    def post(self, request: Callable[[], object]) -> None:
+        """Have *request* made on the thread that is in `run`. Never blocks, whatever the vendor library does."""
+        self._posted.put(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        api = self._api  # without the lock: a call into the library that does not come back holds it
+        if api is not None:
+            api.wake()
+
+    @property
+    def call(self) -> str:
+        """The vendor library's function that is being called, or ``""``."""
+        api = self._api
+        return "" if api is None else api.call
 
     def release(self) -> None:
         """Give the vendor's api back, in the vendor's order, once. Blocks for some milliseconds.
@@ -143,6 +173,7 @@ class Session:
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
+        self.steps += 1
         with self._lock:
             api = self._api
             now = time.monotonic()
@@ -152,6 +183,8 @@ class Session:
         callback = api.next_callback(max(0.0, min(timeout, due - now)))
         if callback is not None:
             _HANDLERS.get(callback.kind, Session._tell)(self, callback)
+        while not self._posted.empty():
+            self._posted.get()()
         self._do_what_is_due()
 
     def _tell(self, c: Callback_) -> None:
@@ -176,12 +209,14 @@ class Session:
             # A listener that logs in by itself has done so by now. A pause after a refusal holds over
             # a reconnect: its timer will log in.
             if self._request_id == requests and self.state == "connected" and "login" not in self._timers:
-                self._login()
+                self._login_after_cuts()
 
     def _on_disconnected(self, c: Callback_) -> None:
         with self._lock:
             self.disconnects += 1
             self.last_disconnect_reason = c.reason
+            if "login_answer" in self._timers:
+                self._attempt("login_cut")
             self._forget_connection()
             self._set_timer("probe", PROBE_AFTER_S)
             self._set_state("connecting")
@@ -191,15 +226,32 @@ class Session:
     def _forget_connection(self) -> None:
         self._book.forget_connection()
         self._live_announced = False
-        for name in ("login_answer", "acks", "refused"):
+        for name in ("login_send", "login_answer", "acks", "refused"):
             self._timers.pop(name, None)
             self._attempts.pop(name, None)
+
+    def _login_after_cuts(self) -> None:
+        cut = self._attempts.get("login_cut", 0)
+        if cut < LOGINS_CUT_AT_ONCE:
+            self._login()
+            return
+        pause = _pause(min(cut - LOGINS_CUT_AT_ONCE, LONGEST_CUT_PAUSE))
+        self._set_timer("login", pause)
+        self._trouble(
+            f"the front has ended {cut} connections without an answer to the login; next login in {pause:g} s"
+        )
+
+    def _trouble(self, words: str) -> None:
+        """Why there is no feed, for the status, though the front can be reached."""
+        self.front_error = words
+        logger.warning("%s", words)
+        self._write_status()
 
     def _login(self) -> None:
         s = self.settings
         self.login(s.broker_id, s.investor_id, s.password)
 
-    def login(self, broker_id: str, investor_id: str, password: str) -> int:
+    def login(self, broker_id: str, investor_id: str, password: Secret) -> int:
         """Send a login request; its answer has a deadline. Returns the vendor's code."""
         with self._lock:
             if self._api is None:
@@ -209,8 +261,8 @@ class Session:
             self._timers.pop("login", None)
             if rc == 0:
                 self._set_timer("login_answer", LOGIN_DEADLINE_S)
-            else:
-                self._set_timer("login", _pause(self._attempt("login_send")))
+            else:  # of this connection only: the next one begins with a login of its own
+                self._set_timer("login_send", _pause(self._attempt("login_send")))
             return rc
 
     def _on_login(self, c: Callback_) -> None:
@@ -218,11 +270,17 @@ class Session:
         with self._lock:
             if self.state != "connected" and self.state not in LOGGED_IN_STATES:
                 return  # an answer from before the last cut
+            # The second answer of two: to a login that was overdue, or one sent while the connection was changing.
+            again = self.state != "connected"
             self._timers.pop("login_answer", None)
-            if accepted:
+            self._attempts.pop("login_cut", None)
+            if accepted and not again:
                 self.logins += 1
+                self.front_error = ""
                 self.trading_day = decode(c.trading_day)
                 rules.own_rules(self.trading_day).give(self._writer)  # hours change from one day to another
+                # The pause too: it would hold back the login after the next cut.
+                self._timers.pop("login", None)
                 for name in ("login_send", "login", "login_unknown"):
                     self._attempts.pop(name, None)
                 if c.error_id != 0:  # the log has it as refused, for its ErrorID; it counts as accepted
@@ -231,7 +289,11 @@ class Session:
                 logger.info("logged in, trading day %s", self.trading_day or "not given")
         self._tell(c)
         with self._lock:
-            if not accepted:
+            if again:
+                if not accepted:  # the feed goes on
+                    words = error_words(c.error_id, decode(c.error_msg))
+                    logger.warning("a login was refused on a connection that is logged in: %s", words)
+            elif not accepted:
                 self._login_refused(c.error_id, decode(c.error_msg))
             elif self.state == "logged_in":  # what the listener has subscribed meanwhile is not asked for twice
                 self._subscribe_missing()
@@ -245,7 +307,7 @@ class Session:
         else:
             pause = _pause(self._attempt("login"))
             self._set_timer("login", pause)
-            logger.warning("login refused: %s; next try in %g s", words, pause)
+            self._trouble(f"login refused: {words}; next try in {pause:g} s")
 
     def _give_up(self, error_id: int, why: str) -> None:
         self.failure = why
@@ -259,9 +321,22 @@ class Session:
         """Ask for more instruments, now and after every reconnect. Returns the vendor's code.
 
         Without a login they are only remembered (0).
+
+        Raises `ConfigError` when the library cannot take one of them; none of them is remembered then.
         """
         with self._lock:
+            ids = list(ids)
+            new = [i for i in ids if i not in self._book.asked]
             self._book.add(ids)
+            try:
+                return self._subscribe_added()
+            except ConfigError:
+                self._book.remove(new)
+                self._check_live()
+                raise
+
+    def _subscribe_added(self) -> int:
+        with self._lock:
             if self.state not in LOGGED_IN_STATES:
                 self._write_status()
                 return 0
@@ -306,7 +381,10 @@ class Session:
     def _on_subscribed(self, c: Callback_) -> None:
         instrument = bytes(c.instrument_id)
         with self._lock:
-            if c.has_data and self._book.answered(instrument, c.error_id) and c.error_id != 0:
+            # Before the login it is the answer to a request meant for the connection before this one. All is
+            # asked for after the login; a refusal noted here would wait for its pause.
+            counts = c.has_data and self.state in LOGGED_IN_STATES
+            if counts and self._book.answered(instrument, c.error_id) and c.error_id != 0:
                 if "refused" not in self._timers:
                     self._set_timer("refused", _pause(2 + self._attempts.get("refused", 0)))
                 words = error_words(c.error_id, decode(c.error_msg))
@@ -321,10 +399,12 @@ class Session:
         self._timers.pop("acks", None)
         self._attempts.pop("acks", None)
         acknowledged, refused = len(self._book.acknowledged), len(self._book.refused)
-        if not self._live_announced:
-            self._live_announced = True
-            self._event("subscribed", value=acknowledged)
-            logger.info("subscribed: %d acknowledged, %d refused", acknowledged, refused)
+        if self._live_announced:  # an answer that changes nothing here is no tick: silence goes on, stale stays
+            self._write_status()
+            return
+        self._live_announced = True
+        self._event("subscribed", value=acknowledged)
+        logger.info("subscribed: %d acknowledged, %d refused", acknowledged, refused)
         self._last_ticks = (self._last_ticks[0], time.monotonic())
         self._set_state("live")
 
@@ -346,6 +426,7 @@ class Session:
             if now - self._last_second >= 1.0:
                 self._last_second = now
                 lib().clock_refresh()
+                self._watch_wall_clock()
                 self._watch_silence(now)
             for name in [n for n, when in self._timers.items() if when <= now]:
                 del self._timers[name]
@@ -358,9 +439,9 @@ class Session:
     def _login_overdue(self) -> None:
         if self.state == "connected":
             pause = _pause(self._attempt("login"))
-            logger.warning("login not answered within %g s; next try in %g s", LOGIN_DEADLINE_S, pause)
             self._event("login_overdue")
             self._set_timer("login", pause)
+            self._trouble(f"the login was not answered within {LOGIN_DEADLINE_S:g} s; next try in {pause:g} s")
 
     def _acks_overdue(self) -> None:
         if self.state not in LOGGED_IN_STATES:
@@ -408,6 +489,13 @@ class Session:
                     f"{words}. Libraries from 6.3.15 on encrypt; a plain front needs 6.3.6 or 6.3.11"
                 )
                 self._write_status()
+
+    def _watch_wall_clock(self) -> None:
+        """Nothing of ours follows it but RecvTime. The vendor library may cut its connection for it (8193)."""
+        before, self._wall_clock = self._wall_clock, _wall_clock()
+        step = self._wall_clock - before
+        if abs(step) >= CLOCK_STEP_S:
+            logger.warning("the wall clock has been set %s by %.0f s", "forward" if step > 0 else "back", abs(step))
 
     def _watch_silence(self, now: float) -> None:
         ticks = int(self._log.info().ticks)
@@ -495,6 +583,7 @@ _HANDLERS: dict[int, Callable[[Session, Callback_], None]] = {
 
 _TIMERS: dict[str, Callable[[Session], None]] = {
     "login": Session._login_due,
+    "login_send": Session._login_due,
     "login_answer": Session._login_overdue,
     "acks": Session._acks_overdue,
     "refused": Session._retry_refused,

@@ -7,15 +7,23 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from . import _shim, placement
+from ._secret import Secret
 from ._shim import Callback_, VendorInfo, lib, new_handle
 from .config import Settings
 
 logger = logging.getLogger("tickengine")
 
 RELEASE_LIMIT_S = 5.0
+_SUBSCRIPTIONS = {
+    _shim.SUBSCRIBE: "SubscribeMarketData",
+    _shim.UNSUBSCRIBE: "UnSubscribeMarketData",
+    _shim.SUBSCRIBE_QUOTE: "SubscribeForQuoteRsp",
+    _shim.UNSUBSCRIBE_QUOTE: "UnSubscribeForQuoteRsp",
+}
 NOT_CONNECTED = -1  # the vendor's own code for a request without a connection
 
 
@@ -33,6 +41,8 @@ class VendorApi:
     def __init__(self, settings: Settings, library: str, flow_path: str, writer: ct.c_void_p) -> None:
         self._md = new_handle()
         self._released = False
+        self._waking = threading.Lock()
+        self.call = ""  # the library's function that a thread is in, for words about a hang
         self._flow_path = flow_path
         self._known_descriptors = frozenset(_inheritable_descriptors())
         self._placed = functools.partial(placement.inherited, settings.cpus, settings.realtime)
@@ -59,8 +69,16 @@ class VendorApi:
 
     def init(self) -> None:
         """Connect, in the background."""
-        with self._placed():
+        with self._placed(), self._calling("Init"):
             lib().md_init(self._md)
+
+    @contextmanager
+    def _calling(self, function: str) -> Iterator[None]:
+        self.call = function
+        try:
+            yield
+        finally:
+            self.call = ""
 
     def next_callback(self, timeout: float) -> Callback_ | None:
         """The next rare callback, None when *timeout* seconds are over or `wake` was called. Blocks."""
@@ -68,24 +86,28 @@ class VendorApi:
         return callback if lib().md_next(self._md, int(timeout * 1e9), ct.byref(callback)) else None
 
     def wake(self) -> None:
-        lib().md_wake(self._md)
+        """Never blocks, whatever the library does."""
+        with self._waking:
+            if not self._released:
+                lib().md_wake(self._md)
 
-    def login(self, broker_id: str, investor_id: str, password: str, request_id: int) -> int:
+    def login(self, broker_id: str, investor_id: str, password: Secret, request_id: int) -> int:
         rc = ct.c_int32()
-        lib().md_login(
-            self._md, broker_id.encode(), investor_id.encode(), password.encode(), b"", request_id, ct.byref(rc)
-        )
+        with self._calling("ReqUserLogin"), password.buffer() as text:
+            lib().md_login(self._md, broker_id.encode(), investor_id.encode(), text, b"", request_id, ct.byref(rc))
         return rc.value
 
     def logout(self, broker_id: str, investor_id: str, request_id: int) -> int:
         rc = ct.c_int32()
-        lib().md_logout(self._md, broker_id.encode(), investor_id.encode(), request_id, ct.byref(rc))
+        with self._calling("ReqUserLogout"):
+            lib().md_logout(self._md, broker_id.encode(), investor_id.encode(), request_id, ct.byref(rc))
         return rc.value
 
     def subscription(self, what: int, ids: Sequence[bytes]) -> int:
         """*what*: one of ``_shim.SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE_QUOTE, UNSUBSCRIBE_QUOTE``."""
         rc = ct.c_int32()
-        lib().md_subscribe(self._md, what, _shim.id_array(list(ids)), len(ids), ct.byref(rc))
+        with self._calling(_SUBSCRIPTIONS[what]):
+            lib().md_subscribe(self._md, what, _shim.id_array(list(ids)), len(ids), ct.byref(rc))
         return rc.value
 
     def query_multicast(self, topic_id: int, instrument_id: str, request_id: int) -> int:
@@ -100,7 +122,12 @@ class VendorApi:
 
     def close_on_exec(self) -> None:
         """Keep the vendor's socket and flow files from programs that this process starts."""
-        for fd in _inheritable_descriptors():
+        try:
+            found = _inheritable_descriptors()
+        except OSError as error:  # no descriptor is left to look with; the connection stands all the same
+            logger.warning("the vendor library's descriptors could not be looked at: %s", error.strerror)
+            return
+        for fd in found:
             if fd <= 2 or fd in self._known_descriptors:
                 continue
             try:
@@ -114,9 +141,10 @@ class VendorApi:
 
         On a thread that is left behind should the library never return: that has been seen.
         """
-        if self._released:
-            return
-        self._released = True
+        with self._waking:
+            if self._released:
+                return
+            self._released = True
         thread = threading.Thread(target=lib().md_release, args=(self._md,), name="tickengine-release", daemon=True)
         thread.start()
         thread.join(RELEASE_LIMIT_S)

@@ -94,6 +94,10 @@ _EVENT_WORDS: dict[str, tuple[str, str]] = {
     "error": ("error from the front: {error}", "前置返回错误：{error}"),
     "gave_up": ("gave up: {text}", "放弃登录：{text}"),
     "engine_lost": ("engine process lost (exit status {e.Value})", "引擎进程丢失（退出状态 {e.Value}）"),
+    "engine_hung": (
+        "engine process lost (exit status {e.Value}): it hung{where} for {e.Reason} s and was killed",
+        "引擎进程丢失（退出状态 {e.Value}）：停滞{where} {e.Reason} 秒，已被终止",
+    ),
     "engine_stopped": ("engine stopped", "引擎已停止"),
     "ack_overdue": ("{e.Value} subscriptions not acknowledged in time", "{e.Value} 个订阅未按时确认"),
     "stale": ("no tick for {e.Value} s", "{e.Value} 秒没有行情"),
@@ -117,13 +121,15 @@ def error_words(error_id: int, message: str = "", language: str = "en") -> str:
 
 def event_text(event: Event, language: str) -> str:
     """An event in words."""
-    template = _EVENT_WORDS.get(event.name)
+    hung = event.name == "engine_lost" and event.Reason > 0
+    template = _EVENT_WORDS.get("engine_hung" if hung else event.name)
     if template is None:
         return event.name
     message = event.Text if event.name in ("login_refused", "error") else ""
     return template[0 if language == "en" else 1].format(
         e=event,
         text=event.Text,
+        where=(f" in {event.Text}" if language == "en" else f"于 {event.Text}") if event.Text else "",
         reason=disconnect_reason(event.Reason, language),
         error=error_words(event.ErrorID, message, language),
     )

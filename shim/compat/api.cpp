@@ -85,10 +85,18 @@ public:
     void RegisterNameServer(char*) override {}           // the name server's protocol is not known
     void RegisterFensUserInfo(FensUserInfo*) override {}  // only read by a name server
     void RegisterSpi(MdSpi* spi) override { dispatcher_.set_spi(spi); }
-    int SubscribeMarketData(char** ids, int count) override { return request_ids(kSubscribe, ids, count); }
-    int UnSubscribeMarketData(char** ids, int count) override { return request_ids(kUnsubscribe, ids, count); }
-    int SubscribeForQuoteRsp(char** ids, int count) override { return request_ids(kSubscribeQuote, ids, count); }
-    int UnSubscribeForQuoteRsp(char** ids, int count) override { return request_ids(kUnsubscribeQuote, ids, count); }
+    int SubscribeMarketData(char** ids, int count) override {
+        return request_ids("SubscribeMarketData", kSubscribe, ids, count);
+    }
+    int UnSubscribeMarketData(char** ids, int count) override {
+        return request_ids("UnSubscribeMarketData", kUnsubscribe, ids, count);
+    }
+    int SubscribeForQuoteRsp(char** ids, int count) override {
+        return request_ids("SubscribeForQuoteRsp", kSubscribeQuote, ids, count);
+    }
+    int UnSubscribeForQuoteRsp(char** ids, int count) override {
+        return request_ids("UnSubscribeForQuoteRsp", kUnsubscribeQuote, ids, count);
+    }
     int ReqUserLogin(compat::ReqUserLogin* login, int request_id) override;
     int ReqUserLogout(UserLogout* logout, int request_id) override;
 #if TK_COMPAT_HAS_MULTICAST
@@ -100,7 +108,7 @@ private:
 
     void thread_main();
     void dismiss_joiners(std::unique_lock<std::mutex>* lock);
-    int request_ids(std::uint32_t tid, char** ids, int count);
+    int request_ids(const char* function, std::uint32_t tid, char** ids, int count);
 
     const Faults faults_;
     Dispatcher dispatcher_;
@@ -176,7 +184,8 @@ int MdApi::Join() {
     return 1;
 }
 
-int MdApi::request_ids(std::uint32_t tid, char** ids, int count) {
+int MdApi::request_ids(const char* function, std::uint32_t tid, char** ids, int count) {
+    fault_in_request(faults_, function);
     if (count < 0 || (count > 0 && !ids)) return kBadArgument;
     for (int i = 0; i < count; ++i) {
         if (!ids[i]) return kBadArgument;
@@ -198,6 +207,7 @@ int MdApi::request_ids(std::uint32_t tid, char** ids, int count) {
 }
 
 int MdApi::ReqUserLogin(compat::ReqUserLogin* login, int request_id) {
+    fault_in_request(faults_, "ReqUserLogin");
     if (!login) return kBadArgument;
     std::uint8_t body[kLoginWireSize];
     encode_login(*login, dispatcher_.trading_day(), body);
@@ -216,6 +226,7 @@ int MdApi::ReqUserLogin(compat::ReqUserLogin* login, int request_id) {
 }
 
 int MdApi::ReqUserLogout(UserLogout* logout, int request_id) {
+    fault_in_request(faults_, "ReqUserLogout");
     if (!logout) return kBadArgument;
     return without_exceptions([&] {
         Bytes packet;

@@ -161,8 +161,10 @@ void Connection::run() {
 }
 
 // Tries all fronts at the same time, each again five seconds after it failed. Returns the first that is up,
-// the others are closed without a byte; -1 after stop().
+// the others are closed without a byte; -1 after stop(). Of several that are up at the same time another one is
+// taken than the last time: a front that accepts and then says nothing must not be taken for ever.
 int Connection::connect_any() {
+    ++first_;
     struct Attempt {
         Address address;
         int fd;
@@ -188,7 +190,8 @@ int Connection::connect_any() {
         }
         if (poll(polled.data(), polled.size(), poll_timeout(next, Clock::now())) < 0) continue;
         if (polled[0].revents) drain_wake();
-        for (std::size_t i = 0; i < attempts.size() && winner < 0; ++i) {
+        for (std::size_t k = 0; k < attempts.size() && winner < 0; ++k) {
+            const std::size_t i = (k + first_) % attempts.size();
             if (!polled[i + 1].revents) continue;
             if (connect_succeeded(attempts[i].fd)) {
                 winner = attempts[i].fd;

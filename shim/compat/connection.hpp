@@ -62,6 +62,7 @@ private:
     std::atomic<bool> stop_{false};
     Parser parser_;
     Clock::time_point last_sent_;
+    std::size_t first_ = 0;  // front to look at first
 
     std::mutex mutex_;  // guards all below
     std::vector<Address> fronts_;

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 namespace compat {
@@ -48,6 +49,16 @@ bool parse_number(const std::string& text, T* out) {
     return true;
 }
 
+constexpr const char* kRequests[] = {
+    "ReqUserLogin",          "ReqUserLogout",        "SubscribeMarketData",
+    "UnSubscribeMarketData", "SubscribeForQuoteRsp", "UnSubscribeForQuoteRsp",
+};
+
+bool parse_request(const std::string& text, std::string* out) {
+    *out = text;
+    return std::find(std::begin(kRequests), std::end(kRequests), text) != std::end(kRequests);
+}
+
 bool parse_word(const std::string& word, Faults* out) {
     for (const Flag& flag : kFlags) {
         if (word != flag.word) continue;
@@ -62,6 +73,8 @@ bool parse_word(const std::string& word, Faults* out) {
     if (name == "segv-after") return parse_number(value, &out->segv_after);
     if (name == "slow-release") return parse_number(value, &out->slow_release_ms);
     if (name == "silence") return parse_number(value, &out->silence_s);
+    if (name == "hang-in") return parse_request(value, &out->hang_in);
+    if (name == "abort-in") return parse_request(value, &out->abort_in);
     return false;
 }
 
@@ -114,6 +127,11 @@ void fault_sleep(std::uint32_t milliseconds) { std::this_thread::sleep_for(std::
 
 void fault_hang() {
     for (;;) pause();
+}
+
+void fault_in_request(const Faults& faults, const char* function) {
+    if (faults.hang_in == function) fault_hang();
+    if (faults.abort_in == function) std::abort();
 }
 
 FaultyDelivery::FaultyDelivery(const Faults& faults, const std::function<void()>& mark_thread) : faults_(faults) {

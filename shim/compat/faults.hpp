@@ -31,6 +31,7 @@ struct Faults {
     bool print = false;
     bool hang_init = false;
     bool hang_release = false;
+    std::string hang_in, abort_in;  // the api's function, by name
     std::uint32_t slow_release_ms = 0;
     std::uint32_t silence_s = 0;  // 0: the vendor's 121 s
     std::uint64_t abort_after = 0;
@@ -47,6 +48,9 @@ bool parse_faults(const char* text, Faults* out, std::string* error);
 // Sleep or stand still on purpose: the fault is that the call takes its time.
 void fault_sleep(std::uint32_t milliseconds);
 [[noreturn]] void fault_hang();
+
+// At the beginning of each request.
+void fault_in_request(const Faults& faults, const char* function);
 
 // Hands ticks to the host in the ways that the vendor's library has been seen to, or could.
 class FaultyDelivery {

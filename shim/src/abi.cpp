@@ -1,4 +1,5 @@
 // The extern "C" wall: opaque handles in, status codes out, nothing thrown across.
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -113,11 +114,11 @@ int32_t tk_log_info_get(tk_log* log, tk_log_info* out) {
     out->writer_pid = tk::identity_pid(h.WriterProcess.load(std::memory_order_relaxed));
     out->epoch = h.Epoch.load(std::memory_order_relaxed);
     out->closed = h.Closed.load(std::memory_order_relaxed);
-    out->instruments = h.InstrumentCount.load(std::memory_order_relaxed);
+    out->instruments = log->log.instrument_count();
     out->instrument_overflow = h.InstrumentOverflow.load(std::memory_order_relaxed);
     out->owner_alive = log->log.owner_alive();
     out->writer_alive = log->log.writer_alive();
-    std::memcpy(out->name, h.Name, sizeof out->name);
+    std::memcpy(out->name, h.Name, sizeof out->name - 1);
     return TK_OK;
 }
 
@@ -133,9 +134,8 @@ int32_t tk_log_latest(tk_log* log, const char* instrument_id, void* out) {
 }
 
 int32_t tk_log_instrument(tk_log* log, uint32_t index, tk_instrument* out) {
-    const tk::LogHeader& h = *log->log.header;
-    const uint32_t count = h.InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
-    if (index >= count || index >= log->log.instrument_capacity)
+    const uint32_t count = log->log.instrument_count();
+    if (index >= count)
         return fail(TK_E_NOT_FOUND, "instrument %u is not in the table of %u", index, count);
     const tk::InstrumentEntry& e = log->log.instruments[index];
     *out = tk_instrument{};
@@ -143,11 +143,10 @@ int32_t tk_log_instrument(tk_log* log, uint32_t index, tk_instrument* out) {
     std::memcpy(out->exchange_inst_id, e.ExchangeInstID, sizeof e.ExchangeInstID - 1);
     std::memcpy(out->exchange_id, e.ExchangeID, sizeof e.ExchangeID - 1);
     out->index = index;
-    out->primary = e.Primary;
-    if (e.Primary < count) {
-        out->count = log->log.instruments[e.Primary].Count.load(std::memory_order_relaxed);
-        out->latest_stamp = log->log.instruments[e.Primary].PrimaryLatestStamp.load(std::memory_order_relaxed);
-    }
+    out->primary = log->log.primary_of(index);
+    const tk::InstrumentEntry& primary = log->log.instruments[out->primary];
+    out->count = primary.Count.load(std::memory_order_relaxed);
+    out->latest_stamp = primary.PrimaryLatestStamp.load(std::memory_order_relaxed);
     return TK_OK;
 }
 
@@ -283,7 +282,7 @@ int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
     const tk::Binding binding = tk::read_binding(h);
     out->bind_version = binding.version;
     out->log_id = binding.log_id;
-    std::memcpy(out->name, h.Name, sizeof out->name);
+    std::memcpy(out->name, h.Name, sizeof out->name - 1);
     static_assert(sizeof out->log_path == sizeof binding.path);
     std::memcpy(out->log_path, binding.path, sizeof out->log_path);
     out->start = h.Start;
@@ -302,8 +301,11 @@ int32_t tk_queue_info_get(tk_queue* queue, tk_queue_info* out) {
 int32_t tk_queue_filter(tk_queue* queue, uint32_t index, char* out, uint32_t size) {
     if (!queue->queue.filtered || index >= queue->queue.filter_count)
         return fail(TK_E_ARG, "queue has no filter %u", index);
-    std::strncpy(out, queue->queue.filters[index].InstrumentID, size - 1);
-    out[size - 1] = '\0';
+    if (size == 0) return fail(TK_E_ARG, "no room for filter %u", index);
+    const char* id = queue->queue.filters[index].InstrumentID;
+    const size_t length = strnlen(id, std::min<size_t>(size - 1, tk::kInstrumentIdSize - 1));
+    std::memcpy(out, id, length);
+    out[length] = '\0';
     return TK_OK;
 }
 

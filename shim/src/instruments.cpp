@@ -36,7 +36,7 @@ void InstrumentIndex::open(Log* log) {
     follows_.assign(log->instrument_capacity, 0);
     last_ = 0;
     bucket_mask_ = size - 1;
-    count_ = log->header->InstrumentCount.load(std::memory_order_relaxed);
+    count_ = log->instrument_count();
     for (std::uint32_t i = 0; i < count_; ++i) {
         std::uint64_t b = hash_id(log->instruments[i].InstrumentID) & bucket_mask_;
         while (buckets_[b] != 0) b = (b + 1) & bucket_mask_;
@@ -62,7 +62,7 @@ std::uint32_t InstrumentIndex::find_id(const char* id, std::size_t length) const
     take_text(text, id, length);
     for (std::uint64_t b = hash_id(text) & bucket_mask_; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
         const InstrumentEntry& e = log_->instruments[buckets_[b] - 1];
-        if (std::memcmp(e.InstrumentID, text, sizeof text) == 0) return e.Primary;
+        if (std::memcmp(e.InstrumentID, text, sizeof text) == 0) return log_->primary_of(buckets_[b] - 1);
     }
     return kNoInstrument;
 }
@@ -77,7 +77,7 @@ std::uint32_t InstrumentIndex::find_slowly(const DepthLayout& layout, const char
     for (std::uint64_t b = hash & bucket_mask_; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
         const InstrumentEntry& e = log_->instruments[buckets_[b] - 1];
         if (std::memcmp(e.InstrumentID, wanted.InstrumentID, sizeof e.InstrumentID) != 0) continue;
-        wanted.Primary = e.Primary;
+        wanted.Primary = log_->primary_of(buckets_[b] - 1);
         if (std::memcmp(e.ExchangeInstID, wanted.ExchangeInstID, sizeof e.ExchangeInstID) == 0 &&
             std::memcmp(e.ExchangeID, wanted.ExchangeID, sizeof e.ExchangeID) == 0)
             return buckets_[b] - 1;

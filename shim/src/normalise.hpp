@@ -80,8 +80,8 @@ inline TickFacts facts_of(const char* d, std::int64_t recv_time, std::uint32_t e
     f.volume = static_cast<std::int32_t>(load_raw4(d + depth::kVolume));
     std::memcpy(&f.turnover, d + depth::kTurnover, sizeof f.turnover);
     f.entry = entry;
-    f.instrument_id = ids + offsetof(Record, InstrumentID) - kTextOffset;
-    f.exchange_id = ids + offsetof(Record, ExchangeID) - kTextOffset;
+    f.instrument_id = ids + (offsetof(Record, InstrumentID) - kTextOffset);
+    f.exchange_id = ids + (offsetof(Record, ExchangeID) - kTextOffset);
     return f;
 }
 
@@ -164,8 +164,8 @@ inline bool same_content(const Record* a, const Record* b) {
 // The ids as store_tick() wants them: zeros in front where the day and time texts go.
 inline void make_ids(char (&ids)[kTextWords * 8], const InstrumentEntry& e) {
     std::memset(ids, 0, sizeof ids);
-    std::memcpy(ids + offsetof(Record, ExchangeID) - kTextOffset, e.ExchangeID, sizeof e.ExchangeID);
-    std::memcpy(ids + offsetof(Record, InstrumentID) - kTextOffset, e.InstrumentID, sizeof e.InstrumentID);
+    std::memcpy(ids + (offsetof(Record, ExchangeID) - kTextOffset), e.ExchangeID, sizeof e.ExchangeID);
+    std::memcpy(ids + (offsetof(Record, InstrumentID) - kTextOffset), e.InstrumentID, sizeof e.InstrumentID);
 }
 
 }  // namespace tk

@@ -75,7 +75,7 @@ bool filter_matches(const QueueFilter& f, const char* id) {
 
 // From now on: every instrument starts with the first tick that is not counted yet.
 void expect_from_now(Queue* queue, const Log& log) {
-    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
+    const std::uint32_t n = log.instrument_count();
     for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
         std::uint64_t count = 0;
         for (std::uint32_t i = 0; i < n; ++i) {
@@ -94,7 +94,9 @@ void expect_from(Queue* queue, const Log& log, std::uint64_t start) {
     for (std::uint32_t f = 0; f < queue->filter_count; ++f) {
         Record r;
         const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
-        for (std::uint64_t s = std::max(start, log.oldest(head)); s <= head && missing != 0; ++s) {
+        const std::uint64_t first = std::max(start, log.oldest(head));
+        // At most once round the ring: a head at the end of the numbers would be passed by none.
+        for (std::uint64_t s = first; s <= head && s - first <= log.capacity && missing != 0; ++s) {
             if (!read_one(log, s, &r) || r.Kind != kTick || r.Instrument == kNoInstrument ||
                 !filter_matches(queue->filters[f], r.InstrumentID))
                 continue;
@@ -123,9 +125,9 @@ bool in_live_log(const Binding& binding) {
 std::int32_t lock_binding(const Queue& queue, Descriptor* fd) {
     const char* name = queue.header->Name;
     fd->reset(open(queue.path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (fd->get() < 0) return fail(TK_E_STATE, "queue '%s' is closed", name);
+    if (fd->get() < 0) return fail(TK_E_STATE, "queue '%.63s' is closed", name);
     if (flock(fd->get(), LOCK_EX | LOCK_NB) != 0)
-        return fail(TK_E_BUSY, "queue '%s' is being given to another engine just now", name);
+        return fail(TK_E_BUSY, "queue '%.63s' is being given to another engine just now", name);
     return TK_OK;
 }
 
@@ -179,13 +181,13 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     if (std::strlen(log_path) >= sizeof q.LogPath) return fail(TK_E_ARG, "log path '%s' is too long", log_path);
     Descriptor lock(-1);
     if (const std::int32_t rc = lock_binding(*queue, &lock); rc != TK_OK) return rc;
-    if (q.Closed.load() != 0) return fail(TK_E_STATE, "queue '%s' is closed", q.Name);
+    if (q.Closed.load() != 0) return fail(TK_E_STATE, "queue '%.63s' is closed", q.Name);
     const Binding before = read_binding(q);
-    if (in_live_log(before)) return fail(TK_E_STATE, "queue '%s' is bound to the log in '%s', which has not ended", q.Name, before.path);
+    if (in_live_log(before)) return fail(TK_E_STATE, "queue '%.63s' is bound to the log in '%s', which has not ended", q.Name, before.path);
     std::uint32_t index = 0, generation = 0;
     ReaderSlot* slot = claim_slot(log, &index, &generation);
     if (slot == nullptr)
-        return fail(TK_E_FULL, "log '%s' has no place for another queue (%u are open)", log->header->Name, kMaxReaders);
+        return fail(TK_E_FULL, "log '%.63s' has no place for another queue (%u are open)", log->header->Name, kMaxReaders);
 
     std::uint64_t lost_before = 0;
     std::uint64_t cursor, ticks = 0;
@@ -197,7 +199,7 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
             cursor = std::max(static_cast<std::uint64_t>(q.Start), log->oldest(head));
             if (static_cast<std::uint64_t>(q.Start) > head) {
                 slot->Place.store(place_word(kFree, generation));
-                return fail(TK_E_ARG, "queue '%s' asks for sequence %lld, the log has come to %llu", q.Name,
+                return fail(TK_E_ARG, "queue '%.63s' asks for sequence %lld, the log has come to %llu", q.Name,
                             static_cast<long long>(q.Start), static_cast<unsigned long long>(head));
             }
             // Overwritten before the queue existed; whose they were nobody can tell any more.
@@ -242,14 +244,15 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
         log->header->EventWant[index / 64].fetch_and(~bit);
     }
     // The slot's last holder may have declined instruments that this one wants.
-    const std::uint32_t n = log->header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
+    const std::uint32_t n = log->instrument_count();
     for (std::uint32_t i = 0; i < n; ++i) log->instruments[i].Want[index / 64].fetch_or(bit);
     generation = place_generation(place_word(kTaken, generation + 1));  // wraps at 30 bits
     // SYNC place (release): the slot is prepared before it is taken. Partner: the acquire in Reader::open().
     slot->Place.store(place_word(kTaken, generation), std::memory_order_release);
 
-    const std::uint32_t version = q.BindVersion.load(std::memory_order_relaxed) | 1;
-    q.BindVersion.store(version, std::memory_order_relaxed);
+    // In one step: retire_queue() adds to the version at any time. Loaded, then stored, an even version that it
+    // made in between would come again behind the change, and who read meanwhile would take a mixture for whole.
+    const std::uint32_t version = q.BindVersion.fetch_or(1, std::memory_order_relaxed) | 1;
     // SYNC bind (release fence): the odd version is visible before any new word. Partner: the acquire
     // fence in read_binding().
     std::atomic_thread_fence(std::memory_order_release);
@@ -265,7 +268,7 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     futex_wake(&q.BindVersion, INT_MAX);
     if (q.Closed.load() == 0) return TK_OK;
     leave(log, index, generation);
-    return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
+    return fail(TK_E_STATE, "queue '%.63s' has been closed", q.Name);
 }
 
 void retire_queue(Queue* queue, Log* mapped) {
@@ -273,7 +276,7 @@ void retire_queue(Queue* queue, Log* mapped) {
     if (q.Closed.exchange(1) != 0) return;
     const Binding binding = read_binding(q);
     Log log;
-    if (mapped != nullptr && mapped->header->UniqueId == binding.log_id) {
+    if (mapped != nullptr && binding.slot < kMaxReaders && mapped->header->UniqueId == binding.log_id) {
         leave(mapped, binding.slot, binding.generation);
     } else if (bound_log(binding, &log)) {
         leave(&log, binding.slot, binding.generation);
@@ -323,7 +326,7 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
 }
 
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out) {
-    const std::uint32_t n = log.header->InstrumentCount.load(std::memory_order_acquire);  // SYNC instrument (acquire)
+    const std::uint32_t n = log.instrument_count();
     const InstrumentEntry* entry = nullptr;
     std::uint64_t newest = 0;
     for (std::uint32_t i = 0; i < n; ++i) {

@@ -56,24 +56,24 @@ std::int32_t Reader::open() {
     const QueueHeader& q = *queue_->header;
     const Binding binding = read_binding(q);
     if (binding.log_id != log_->header->UniqueId)
-        return fail(TK_E_STATE, "queue '%s' is not bound to log '%s'", q.Name, log_->header->Name);
-    if (binding.slot >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%s' names reader slot %u", q.Name, binding.slot);
+        return fail(TK_E_STATE, "queue '%.63s' is not bound to log '%.63s'", q.Name, log_->header->Name);
+    if (binding.slot >= kMaxReaders) return fail(TK_E_LAYOUT, "queue '%.63s' names reader slot %u", q.Name, binding.slot);
     slot_index_ = binding.slot;
     ReaderSlot* slot = &log_->readers[slot_index_];
     place_ = place_word(kTaken, binding.generation);
     if (slot->Place.load(std::memory_order_acquire) != place_)  // SYNC place (acquire)
-        return fail(TK_E_STATE, "queue '%s' has lost its place in log '%s'", q.Name, log_->header->Name);
+        return fail(TK_E_STATE, "queue '%.63s' has lost its place in log '%.63s'", q.Name, log_->header->Name);
     const std::uint64_t me = process_identity(getpid());
     std::uint64_t previous = slot->ReaderProcess.load(std::memory_order_relaxed);
     if (previous != 0 && process_alive(previous))
-        return fail(TK_E_BUSY, "queue '%s' is being read by process %d; make one queue for each worker", q.Name,
+        return fail(TK_E_BUSY, "queue '%.63s' is being read by process %d; make one queue for each worker", q.Name,
                     identity_pid(previous));
     if (!slot->ReaderProcess.compare_exchange_strong(previous, me))
-        return fail(TK_E_BUSY, "queue '%s' has just been taken by process %d", q.Name, identity_pid(previous));
+        return fail(TK_E_BUSY, "queue '%.63s' has just been taken by process %d", q.Name, identity_pid(previous));
     slot_ = slot;
     if (retired()) {  // closed between the two looks: leave() saw no reader, or close() frees the place
         close();
-        return fail(TK_E_STATE, "queue '%s' has been closed", q.Name);
+        return fail(TK_E_STATE, "queue '%.63s' has been closed", q.Name);
     }
     // A predecessor that was killed asleep left its announcement; it costs the writer one empty wake.
     log_->header->Sleepers[slot_index_ / 64].fetch_and(~(1ull << (slot_index_ % 64)));
@@ -86,6 +86,15 @@ std::int32_t Reader::open() {
     skip_ = queue_->header->Skip;
     events_ = slot_->WantsEvents.load(std::memory_order_relaxed) != 0;
     wanted_.assign(log_->instrument_capacity, queue_->filtered ? kNotLookedAt : 0);
+    // A reader that has seen a stamp is one ahead of Head. Further than that nobody has written.
+    // SYNC head (acquire): partner is the release in Writer::finish().
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    if (head > kMaxHead || now_.Cursor > head + 1) {
+        const std::uint64_t cursor = now_.Cursor;
+        close();
+        return fail(TK_E_LAYOUT, "the place of queue '%.63s' is damaged: it stands at record %llu of %llu", q.Name,
+                    static_cast<unsigned long long>(cursor), static_cast<unsigned long long>(head));
+    }
     resume();
     // The same number, unless the predecessor died between giving out and the end of a take.
     slot_->Handed.store(now_.Received + now_.Events);
@@ -164,7 +173,7 @@ std::int32_t Reader::filter_of(const Record* shared) {
     char id[kRecordSize - kTextOffset];  // an instrument beyond the table: by its name
     copy_from_shared(id, reinterpret_cast<const char*>(shared) + kTextOffset, kTextWords);
     id[sizeof id - 1] = '\0';
-    return filter_of_name(id + offsetof(Record, InstrumentID) - kTextOffset);
+    return filter_of_name(id + (offsetof(Record, InstrumentID) - kTextOffset));
 }
 
 // ---- reading -----------------------------------------------------------------------------------
@@ -181,7 +190,8 @@ bool Reader::something_new() {
         return true;
     }
     // SYNC head (acquire): partner is the release in Writer::finish().
-    head_seen_ = log_->header->Head.load(std::memory_order_acquire);
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    head_seen_ = head > kMaxHead ? 0 : head;  // sleep() says what is wrong with it
     return now_.Cursor < head_seen_;
 }
 
@@ -211,11 +221,15 @@ std::uint32_t Reader::collect(tk_take* t) {
         // SYNC head (acquire): for the records up to it. Partner: the release in Writer::finish().
         const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
         if (head >= first + log_->capacity) {
+            if (head > kMaxHead) {
+                head_seen_ = head;  // look() says so
+                break;
+            }
             overrun(head);
             continue;
         }
         now_.Cursor = s;
-        head_seen_ = std::max(head_seen_, head);
+        head_seen_ = head;  // not the greater of the two: a Head that was wrong for a moment leads nobody astray
         if (all && all_in_order(*t, count, copied)) {
             count += copied;
             continue;
@@ -340,14 +354,14 @@ bool Reader::ended() {
 
 // TK_OK, or why nothing can be taken.
 std::int32_t Reader::usable(const Busy& busy, const tk_take& t) const {
-    if (!busy) return fail(TK_E_BUSY, "queue '%s' is used by two threads at once; make one queue for each", queue_->header->Name);
+    if (!busy) return fail(TK_E_BUSY, "queue '%.63s' is used by two threads at once; make one queue for each", queue_->header->Name);
     if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
     if (t.used >= t.max) return fail(TK_E_ARG, "take has no room");
     return TK_OK;
 }
 
 // One look: takes what is there and commits it, else says why there is nothing.
-std::uint32_t Reader::look(tk_take* t) {
+std::int32_t Reader::look(tk_take* t) {
     t->count = 0;
     if (retired()) {
         t->state = TK_TAKE_RETIRED;
@@ -361,7 +375,7 @@ std::uint32_t Reader::look(tk_take* t) {
         t->used += count;
         t->count = count;
         t->state = TK_TAKE_OK;
-        return count;
+        return static_cast<std::int32_t>(count);
     }
     if (ended()) {
         reconcile();
@@ -371,7 +385,9 @@ std::uint32_t Reader::look(tk_take* t) {
     }
     if (now_.Cursor != before) commit(0, false);  // passed what it does not want
     t->state = TK_TAKE_EMPTY;
-    return 0;
+    if (head_seen_ <= kMaxHead) return 0;
+    head_seen_ = 0;
+    return damaged();
 }
 
 // A flood that lasts is better taken in larger pieces. To look after each tick takes its line from the
@@ -399,9 +415,9 @@ std::int32_t Reader::first_look(tk_take* t) {
 std::int32_t Reader::poll(tk_take* t) {
     const Busy busy(&busy_);
     if (const std::int32_t rc = usable(busy, *t); rc != TK_OK) return rc;
-    look(t);
+    const std::int32_t count = look(t);
     report(now_, skipped_, t);
-    return static_cast<std::int32_t>(t->count);
+    return count;
 }
 
 std::int32_t Reader::take(tk_take* t) {
@@ -411,16 +427,19 @@ std::int32_t Reader::take(tk_take* t) {
     const std::int64_t deadline = t->timeout_ns <= 0 ? 0 : monotonic_ns() + std::min(t->timeout_ns, INT64_MAX / 2);
     const bool resting = should_rest(*t);
     if (resting) rest(t->timeout_ns < 0 ? kRest : std::min(t->timeout_ns, kRest));
+    std::int32_t count;
     for (;;) {
-        look(t);
+        count = look(t);
+        if (count < 0) break;
         if (resting && t->count < kFloodFew) flood_ = false;
         if (t->state != TK_TAKE_EMPTY || t->timeout_ns == 0) break;
         t->state = wait(*t, deadline);
         if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;
+        if (t->state < 0) count = t->state;
         break;
     }
     report(now_, skipped_, t);
-    return static_cast<std::int32_t>(t->count);
+    return count;
 }
 
 std::int32_t Reader::spin(tk_take* t) {
@@ -437,12 +456,31 @@ std::int32_t Reader::spin(tk_take* t) {
         if (t->deadline_ns != INT64_MAX && monotonic_ns() >= t->deadline_ns) return TK_LOOK;
         t->state = TK_TAKE_AGAIN;
         if (++slices_ % kLookRound != 0) return 0;
-        if (slices_ % kLookForOwner == 0 && orphaned() && !something_new()) t->state = TK_TAKE_ORPHANED;
+        if (slices_ % kLookForOwner == 0) {
+            if (passed_by()) return damaged();
+            if (orphaned() && !something_new()) t->state = TK_TAKE_ORPHANED;
+        }
         return TK_LOOK;
     }
-    look(t);
+    const std::int32_t count = look(t);
     report(now_, skipped_, t);
+    if (count < 0) return count;
     return t->count != 0 ? static_cast<std::int32_t>(t->count) : t->state == TK_TAKE_EMPTY ? 0 : TK_LOOK;
+}
+
+// Head says that there is something at the cursor, and there is no stamp; or that the cursor stands where
+// nobody has written. Neither comes from a writer: Head is stored behind the stamps, and never set back.
+bool Reader::passed_by() {
+    // SYNC head (acquire): partner is the release in Writer::finish(). Head first, the stamp after it.
+    const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
+    return head + 1 < now_.Cursor || (head > now_.Cursor && !something_new());
+}
+
+std::int32_t Reader::damaged() const {
+    return fail(TK_E_LAYOUT,
+                "log '%.63s' is damaged: record %llu has no stamp, or there is none yet; another program has "
+                "written into the file, or shortened it",
+                log_->header->Name, static_cast<unsigned long long>(now_.Cursor));
 }
 
 // Nobody is left who could write or end the log.
@@ -462,6 +500,7 @@ std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
         } while (monotonic_ns() - start < spin);
         if (t.wait_mode == TK_WAIT_SPIN) {
             if (log_->header->Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)
+            if (passed_by()) return damaged();
             if (orphaned()) return TK_TAKE_ORPHANED;
             return TK_TAKE_AGAIN;
         }
@@ -487,8 +526,9 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
         timeout_ns = std::min(timeout_ns, kUnsureSleep);
     }
     int error = 0;
+    const bool wrong = passed_by();
     // SYNC sleep (seq_cst, reader side): the second look.
-    const bool news = something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
+    const bool news = wrong || something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
                       h.Closed.load(std::memory_order_seq_cst) != 0 || retired();
     if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
     // Awake: nothing is ordered by taking the announcement back, a late waker finds an even word.
@@ -496,6 +536,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     std::uint32_t now = slot_->Sleep.load();
     while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
+    if (wrong) return damaged();
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)

@@ -33,7 +33,7 @@ private:
     bool something_new();
     class Busy;
     std::int32_t usable(const Busy& busy, const tk_take& t) const;
-    std::uint32_t look(tk_take* t);
+    std::int32_t look(tk_take* t);
     std::uint32_t collect(tk_take* t);
     bool all_in_order(const tk_take& t, std::uint32_t from, std::uint32_t copied);
     std::uint32_t account(tk_take* t, std::uint32_t from, std::uint32_t copied, const std::int32_t* filters);
@@ -58,6 +58,8 @@ private:
     bool retired() const;
     std::int32_t wait(const tk_take& t, std::int64_t deadline);
     bool orphaned() const;
+    bool passed_by();
+    std::int32_t damaged() const;
     std::int32_t sleep(std::int64_t timeout_ns);
     static void report(const Progress& p, std::uint64_t skipped, tk_take* t);
 

@@ -25,7 +25,9 @@ void Reader::resume() {
     std::vector<Seen> seen;
     // SYNC head (acquire): partner is the release in Writer::finish().
     const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
-    const std::uint64_t end = committed ? now_.Cursor : std::max(head, now_.Cursor);
+    // A reader is at most one ahead of Head, with a record that is stamped and not yet counted. A cursor beyond
+    // that is no reader's: the search stays within the ring all the same.
+    const std::uint64_t end = std::min(committed ? now_.Cursor : std::max(head, now_.Cursor), head + 1);
     for (std::uint64_t s = std::max(now_.BatchFirst, log_->oldest(head)); s < end; ++s) {
         const Record* r = log_->slot(s);
         const std::int32_t filter = filter_of(r);

@@ -6,6 +6,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <vector>
+
 #include "errors.hpp"
 #include "system.hpp"
 #include "tickshim.h"
@@ -43,16 +45,16 @@ Geometry geometry(std::uint64_t capacity, std::uint64_t instrument_capacity) {
     return g;
 }
 
-void set_pointers(Log* log, const Geometry& g) {
+void set_pointers(Log* log, const Geometry& g, std::uint64_t capacity, std::uint64_t instruments) {
     char* base = log->mapping.base();
     log->header = reinterpret_cast<LogHeader*>(base);
     log->readers = reinterpret_cast<ReaderSlot*>(base + g.readers);
     log->instruments = reinterpret_cast<InstrumentEntry*>(base + g.instruments);
     log->saved = reinterpret_cast<Record*>(base + g.saved);
     log->records = reinterpret_cast<Record*>(base + g.records);
-    log->capacity = log->header->Capacity;
-    log->mask = log->capacity - 1;
-    log->instrument_capacity = log->header->InstrumentCapacity;
+    log->capacity = capacity;  // as they were checked: they may have been changed meanwhile
+    log->mask = capacity - 1;
+    log->instrument_capacity = instruments;
 }
 
 template <std::size_t N>
@@ -74,7 +76,8 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         return fail_system("cannot create '%s'", path);
     }
     struct stat st;
-    int error = 0;
+    // The umask may have taken the owner's own rights away.
+    int error = fchmod(fd.get(), 0600) == 0 ? 0 : errno;
     while (error == 0 && flock(fd.get(), LOCK_EX) != 0)
         if (errno != EINTR) error = errno;
     if (error == 0 && fstat(fd.get(), &st) != 0) error = errno;
@@ -82,7 +85,7 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
     if (error != 0) {
         unlink(path);
         errno = error;
-        return fail_system("cannot lock '%s'", path);
+        return fail_system("cannot prepare '%s'", path);
     }
     // posix_fallocate returns the error instead of setting errno.
     error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
@@ -97,30 +100,57 @@ std::int32_t create_file(const char* path, std::size_t size, Mapping* out, int* 
         unlink(path);
         return code;
     }
-    *out = Mapping(base, size);
+    *out = Mapping(base, size, st);
     *lock = fd.release();
     return TK_OK;
 }
 
-std::int32_t attach_file(const char* path, std::size_t min_size, Mapping* out) {
-    const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (fd.get() < 0) {
+// Read, not looked at in a mapping: of a file that is shortened just now a read gives less, a look SIGBUS.
+static std::int32_t read_whole(const char* path, const Descriptor& fd, void* to, std::size_t size, std::size_t offset) {
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t n = pread(fd.get(), static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_system("cannot read '%s'", path);
+        if (n == 0) return fail(TK_E_LAYOUT, "'%s' is damaged: it ends at %zu bytes by now", path, offset + done);
+        done += static_cast<std::size_t>(n);
+    }
+    return TK_OK;
+}
+
+std::int32_t attach_file(const char* path, void* header, std::size_t header_size, Descriptor* fd, Mapping* out) {
+    // Not blocking: what has the name may be anything.
+    fd->reset(open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd->get() < 0) {
         if (errno == ENOENT) return fail(TK_E_NOT_FOUND, "'%s' does not exist", path);
         return fail_system("cannot open '%s'", path);
     }
     struct stat st;
-    if (fstat(fd.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
+    if (fstat(fd->get(), &st) != 0) return fail_system("cannot look at '%s'", path);
     if (!S_ISREG(st.st_mode)) return fail(TK_E_LAYOUT, "'%s' is not a regular file", path);
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
         return fail(TK_E_LAYOUT,
                     "'%s' belongs to user %u with mode %o: a segment must be this user's own (%u), mode 600",
                     path, st.st_uid, st.st_mode & 07777u, geteuid());
+    // A second name is not ours: where fs.protected_hardlinks is 0, another user can give one of our files
+    // the name of a segment.
+    if (st.st_nlink > 1) return fail(TK_E_LAYOUT, "'%s' has other names (hard links): a segment has one", path);
     const auto size = static_cast<std::size_t>(st.st_size);
-    if (size < min_size)
-        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, min_size);
-    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (size < header_size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, header_size);
+    std::uint64_t magic;  // the header again behind it, so that nothing in it is older
+    if (const std::int32_t rc = read_whole(path, *fd, &magic, sizeof magic, 0); rc != TK_OK) return rc;
+    // SYNC magic (acquire): partner is the release in create_log() and create_queue().
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (const std::int32_t rc = read_whole(path, *fd, header, header_size, 0); rc != TK_OK) return rc;
+    std::memcpy(header, &magic, sizeof magic);
+    // Its maker reserved all of it. To touch a hole takes memory that may not be there: SIGBUS again.
+    if (static_cast<std::uint64_t>(st.st_blocks) * 512 < size)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: it has holes, %llu of %zu bytes are there", path,
+                    static_cast<unsigned long long>(st.st_blocks) * 512, size);
+    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
-    *out = Mapping(base, size);
+    *out = Mapping(base, size, st);
     return TK_OK;
 }
 
@@ -133,6 +163,9 @@ static std::int32_t remove_stale(const char* path, const char* name) {
     const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (fd.get() < 0 && errno == ENOENT) return TK_OK;
     struct stat mine, there;
+    // Before the lock: in a directory for everybody another user may have taken the name, and hold it for ever.
+    if (lstat(path, &there) == 0 && there.st_uid != geteuid() && geteuid() != 0)
+        return fail(TK_E_EXISTS, "'%s' belongs to user %u; have it removed or choose another name", path, there.st_uid);
     if (fd.get() >= 0) {
         if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
             return fail(TK_E_EXISTS, "an engine named '%s' is starting just now; stop it or choose another name", name);
@@ -151,16 +184,17 @@ static std::int32_t remove_stale(const char* path, const char* name) {
 }
 
 std::int32_t remove_unfinished(const char* path) {
-    const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    // Anybody can make a file with our prefix in a directory for everybody: a FIFO would be waited at without
+    // O_NONBLOCK, and another user's file is neither ours to remove nor to lock.
+    const Descriptor fd(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     struct stat mine, there;
     const auto unfinished = [&fd] {
         std::uint64_t magic = 0;
         return pread(fd.get(), &magic, sizeof magic, 0) >= 0 && magic == 0;
     };
     // A complete one is not even locked: who binds a queue just now would find it taken.
-    if (fd.get() < 0 || !unfinished() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;
-    if (fstat(fd.get(), &mine) != 0 || lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev ||
-        !unfinished())
+    if (fd.get() < 0 || fstat(fd.get(), &mine) != 0 || mine.st_uid != geteuid() || !unfinished() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return TK_OK;
+    if (lstat(path, &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev || !unfinished())
         return TK_OK;
     if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove the unfinished '%s'", path);
     return TK_OK;
@@ -226,7 +260,7 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
     // SYNC magic (release): a log with its magic is complete. Partner: the acquire in attach_log().
     h->Magic.store(magic_word(kLogMagic), std::memory_order_release);
     flock(lock, LOCK_UN);  // closing would not do: the mapping keeps the open file, and with it the lock
-    set_pointers(&log, g);
+    set_pointers(&log, g, rounded, instruments);
     *out = std::move(log);
     return TK_OK;
 }
@@ -235,10 +269,11 @@ std::int32_t create_log(const char* path, const char* name, std::uint64_t capaci
 static std::int32_t map_log(const char* path, Log* out) {
     Log log;
     log.path = path;
-    if (const std::int32_t rc = attach_file(path, kHeaderSize, &log.mapping); rc != TK_OK) return rc;
-    const auto* h = reinterpret_cast<const LogHeader*>(log.mapping.base());
-    // SYNC magic (acquire): partner is the release in create_log().
-    if (h->Magic.load(std::memory_order_acquire) != magic_word(kLogMagic))
+    alignas(LogHeader) char copy[kHeaderSize];
+    Descriptor fd(-1);
+    if (const std::int32_t rc = attach_file(path, copy, sizeof copy, &fd, &log.mapping); rc != TK_OK) return rc;
+    const auto* h = reinterpret_cast<const LogHeader*>(copy);
+    if (h->Magic.load(std::memory_order_relaxed) != magic_word(kLogMagic))
         return fail(TK_E_LAYOUT, "'%s' is not a tick log (wrong magic)", path);
     if (h->LayoutVersion != kLayoutVersion)
         return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
@@ -260,7 +295,7 @@ static std::int32_t map_log(const char* path, Log* out) {
         memchr(h->Name, 0, sizeof h->Name) == nullptr)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected %llu", path, log.mapping.size(),
                     static_cast<unsigned long long>(g.total));
-    set_pointers(&log, g);
+    set_pointers(&log, g, capacity, instruments);
     *out = std::move(log);
     return TK_OK;
 }
@@ -271,18 +306,18 @@ std::int32_t attach_log(const char* path, Log* out) {
     // them one by one where it can least afford it: in the first lap, on the vendor's thread or in a worker
     // that is behind. After the checks: the pages of a file that is no log are not asked for. Where the
     // kernel does not know the advice the pages are entered at their first use, as without it.
-    if (rc == TK_OK) madvise(out->mapping.base(), out->mapping.size(), MADV_POPULATE_READ);
+    if (rc == TK_OK && madvise(out->mapping.base(), out->mapping.size(), MADV_POPULATE_READ) != 0 && errno == EFAULT)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: not all of its %zu bytes can be touched", path, out->mapping.size());
     return rc;
 }
 
+// Without opening or mapping anything: it also tidies up where descriptors or memory have run out.
 std::int32_t unlink_log(const Log& log) {
-    Log there;
-    const std::int32_t rc = map_log(log.path.c_str(), &there);
-    if (rc == TK_E_NOT_FOUND) return TK_OK;
-    if (rc == TK_OK && there.header->UniqueId != log.header->UniqueId)
-        return fail(TK_E_STATE, "'%s' is another log by now; left alone", log.path.c_str());
-    if (rc != TK_OK) return rc;
-    if (unlink(log.path.c_str()) != 0 && errno != ENOENT) return fail_system("cannot remove '%s'", log.path.c_str());
+    const char* path = log.path.c_str();
+    struct stat there;
+    if (lstat(path, &there) != 0) return errno == ENOENT ? TK_OK : fail_system("cannot look at '%s'", path);
+    if (!log.mapping.is_of(there)) return fail(TK_E_STATE, "'%s' is another log by now; left alone", path);
+    if (unlink(path) != 0 && errno != ENOENT) return fail_system("cannot remove '%s'", path);
     return TK_OK;
 }
 
@@ -338,10 +373,11 @@ std::int32_t create_queue(const char* path, const char* name, const char* const*
 std::int32_t attach_queue(const char* path, Queue* out) {
     Queue queue;
     queue.path = path;
-    if (const std::int32_t rc = attach_file(path, kQueueHeaderSize, &queue.mapping); rc != TK_OK) return rc;
-    auto* h = reinterpret_cast<QueueHeader*>(queue.mapping.base());
-    // SYNC magic (acquire): partner is the release in create_queue().
-    if (h->Magic.load(std::memory_order_acquire) != magic_word(kQueueMagic))
+    alignas(QueueHeader) char copy[kQueueHeaderSize];
+    Descriptor fd(-1);
+    if (const std::int32_t rc = attach_file(path, copy, sizeof copy, &fd, &queue.mapping); rc != TK_OK) return rc;
+    const auto* h = reinterpret_cast<const QueueHeader*>(copy);
+    if (h->Magic.load(std::memory_order_relaxed) != magic_word(kQueueMagic))
         return fail(TK_E_LAYOUT, "'%s' is not a tick queue (wrong magic)", path);
     if (h->LayoutVersion != kLayoutVersion)
         return fail(TK_E_LAYOUT, "'%s' has layout version %u, this build reads %u; use the same tickengine on both sides",
@@ -350,15 +386,19 @@ std::int32_t attach_queue(const char* path, Queue* out) {
     if (h->HeaderSize != kQueueHeaderSize || entries < 1 || entries > kMaxInstruments ||
         h->TotalSize != queue.mapping.size() ||
         kQueueHeaderSize + entries * sizeof(QueueFilter) > queue.mapping.size() || h->Filtered > 1 ||
-        h->WaitMode > TK_WAIT_BLOCK || memchr(h->Name, 0, sizeof h->Name) == nullptr)
+        h->WaitMode > TK_WAIT_BLOCK || h->Start < TK_START_OLDEST || h->Skip > UINT16_MAX ||
+        memchr(h->Name, 0, sizeof h->Name) == nullptr)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes with %llu filters", path, queue.mapping.size(),
                     static_cast<unsigned long long>(entries));
-    queue.header = h;
+    queue.header = reinterpret_cast<QueueHeader*>(queue.mapping.base());
     queue.filters = reinterpret_cast<QueueFilter*>(queue.mapping.base() + kQueueHeaderSize);
     queue.filter_count = static_cast<std::uint32_t>(entries);
     queue.filtered = h->Filtered != 0;
+    std::vector<QueueFilter> filters(entries);
+    if (const std::int32_t rc = read_whole(path, fd, filters.data(), entries * sizeof(QueueFilter), kQueueHeaderSize); rc != TK_OK)
+        return rc;
     for (std::uint64_t i = 0; i < entries; ++i)
-        if (memchr(queue.filters[i].InstrumentID, 0, kInstrumentIdSize) == nullptr)
+        if (memchr(filters[i].InstrumentID, 0, kInstrumentIdSize) == nullptr)
             return fail(TK_E_LAYOUT, "'%s' is damaged: filter %llu has no end", path, static_cast<unsigned long long>(i));
     *out = std::move(queue);
     return TK_OK;

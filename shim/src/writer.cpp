@@ -32,12 +32,12 @@ private:
 std::int32_t Writer::open(bool new_epoch) {
     LogHeader& h = *log_->header;
     if (h.Closed.load(std::memory_order_acquire) != 0)  // SYNC closed (acquire)
-        return fail(TK_E_STATE, "log '%s' has ended; make a new one", h.Name);
+        return fail(TK_E_STATE, "log '%.63s' has ended; make a new one", h.Name);
     std::uint64_t previous = h.WriterProcess.load(std::memory_order_relaxed);
     if (log_->writer_alive())
-        return fail(TK_E_BUSY, "log '%s' is being written by process %d", h.Name, identity_pid(previous));
+        return fail(TK_E_BUSY, "log '%.63s' is being written by process %d", h.Name, identity_pid(previous));
     if (!h.WriterProcess.compare_exchange_strong(previous, process_identity(getpid())))
-        return fail(TK_E_BUSY, "log '%s' has just been taken by process %d", h.Name, identity_pid(previous));
+        return fail(TK_E_BUSY, "log '%.63s' has just been taken by process %d", h.Name, identity_pid(previous));
     own_barrier_ = !register_for_barrier();
     // Before anything is published. A reader that still sees the last writer's word has announced itself
     // before this store, so this writer's first look finds it.
@@ -87,17 +87,19 @@ void Writer::recover() {
         events_ = head_ - ticks_;
         if (!event && last.Instrument < log_->instrument_capacity) {
             InstrumentEntry& e = log_->instruments[last.Instrument];
-            InstrumentEntry& primary = log_->instruments[e.Primary];
+            InstrumentEntry& primary = log_->instruments[log_->primary_of(last.Instrument)];
             e.LatestStamp.store(head_, std::memory_order_relaxed);
             primary.PrimaryLatestStamp.store(head_, std::memory_order_relaxed);
-            primary.Count.store(last.InstrumentNumber + 1, std::memory_order_relaxed);
+            // SYNC count (release): as in publish_tick(), the readers have gone on meanwhile.
+            primary.Count.store(last.InstrumentNumber + 1, std::memory_order_release);
         }
     }
-    const std::uint32_t instruments = h.InstrumentCount.load(std::memory_order_relaxed);
+    const std::uint32_t instruments = log_->instrument_count();
     for (std::uint32_t i = 0; i < instruments; ++i) {
         const InstrumentEntry& e = log_->instruments[i];
         make_ids(private_[i].ids, e);
         private_[i].count = e.Count.load(std::memory_order_relaxed);
+        private_[i].primary = log_->primary_of(i);
         private_[i].known = true;
     }
     h.Ticks.store(ticks_, std::memory_order_relaxed);
@@ -109,12 +111,12 @@ void Writer::recover() {
 // What the last writer left of each instrument, so that time goes on where it stopped and a repeated
 // tick is still one. Entries of one InstrumentID share the state of their primary.
 void Writer::remember_instruments() {
-    const std::uint32_t instruments = log_->header->InstrumentCount.load(std::memory_order_relaxed);
+    const std::uint32_t instruments = log_->instrument_count();
     for (std::uint32_t i = 0; i < instruments; ++i) {
-        const InstrumentEntry& e = log_->instruments[i];
-        const std::uint64_t stamp = e.LatestStamp.load(std::memory_order_relaxed);
-        if (stamp == 0 || stamp != log_->instruments[e.Primary].PrimaryLatestStamp.load(std::memory_order_relaxed)) continue;
-        if (const Record* newest = newest_of(i)) Judge::remember(private_[e.Primary].state, *newest, i);
+        const std::uint32_t primary = private_[i].primary;
+        const std::uint64_t stamp = log_->instruments[i].LatestStamp.load(std::memory_order_relaxed);
+        if (stamp == 0 || stamp != log_->instruments[primary].PrimaryLatestStamp.load(std::memory_order_relaxed)) continue;
+        if (const Record* newest = newest_of(i)) Judge::remember(private_[primary].state, *newest, i);
     }
 }
 
@@ -213,12 +215,13 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
     if (__builtin_expect(index != kNoInstrument, 1)) {
         entry = &log_->instruments[index];
         mine = &private_[index];
-        primary = &log_->instruments[entry->Primary];
-        counter = &private_[entry->Primary];
         if (!mine->known) {
             make_ids(mine->ids, *entry);
+            mine->primary = log_->primary_of(index);
             mine->known = true;
         }
+        primary = &log_->instruments[mine->primary];
+        counter = &private_[mine->primary];
         head.instrument_number = counter->count;
     } else {
         InstrumentEntry scratch{};

@@ -64,6 +64,7 @@ private:
         TickState state;  // in a primary's place
         std::uint64_t count = 0;  // in a primary's place
         char ids[kTextWords * 8] = {};
+        std::uint32_t primary = 0;  // as in the shared entry, which others could write to
         bool known = false;
     };
     std::vector<Private> private_;

@@ -3,7 +3,8 @@
 #
 # Compiles the shim's sources together with the tests (no .so, so that internals can be reached) into
 # $BUILD (build/shim-tests) and runs them: as they are, under AddressSanitizer and UBSan, and under
-# ThreadSanitizer. Before that the memory orders' comments are checked (sync_comments.awk).
+# ThreadSanitizer. Under AddressSanitizer the corpora of shim/fuzz are replayed too (alone: asan replay). Before
+# that the memory orders' comments are checked (sync_comments.awk).
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -54,6 +55,10 @@ export TICKSHIM_TEST_DIR
 echo "== memory orders"
 awk -f shim/tests/sync_comments.awk shim/src/*.hpp shim/src/*.cpp
 
+objects_in() {
+    for source in shim/"$2"/*.cpp; do printf '%s ' "$1/$2_$(basename "$source" .cpp).o"; done
+}
+
 # make does the parallel part and knows what has changed since the last run.
 compile() {
     out=$build/$1
@@ -72,12 +77,29 @@ $object: $source shim/tests/run.sh
         if [ -f shim/compat/tests/test_ftd.cpp ]; then
             programs="$programs $out/test_ftd"
         fi
+        replays=
+        if [ "$1" = asan ]; then
+            for source in shim/compat/*.cpp shim/fuzz/*.cpp; do
+                object=$out/$(basename "$(dirname "$source")")_$(basename "$source" .cpp).o
+                rules="$rules
+$object: $source shim/tests/run.sh
+	@$cxx $flags $(flags_of "$1") -DTK_COMPAT=6711 -Ishim/compat -Ishim/fuzz -MMD -MP -c $source -o $object"
+            done
+            parts="$out/fuzz_replay.o $out/fuzz_world.o $(objects_in "$out" src) $(objects_in "$out" compat)"
+            for folder in shim/fuzz/corpus/*; do
+                target=$(basename "$folder")
+                programs="$programs $out/replay_$target"
+                replays="$replays
+$out/replay_$target: $out/fuzz_$target.o $parts shim/fuzz/wrapped
+	@$cxx $(flags_of "$1") $out/fuzz_$target.o $parts -pthread -ldl $(cat shim/fuzz/wrapped) -o \$@"
+            done
+        fi
         echo "all: $programs"
         echo "$out/shim_tests: $objects"
         echo "	@$cxx $(flags_of "$1") $objects $link -o \$@"
         echo "$out/test_ftd: shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp shim/compat/ftd.hpp"
         echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp -o \$@"
-        echo "$rules"
+        echo "$rules$replays"
         echo "-include $out/*.d"
     } > "$out/rules.mk"
     make -s -j "$jobs" -f "$out/rules.mk" all
@@ -88,10 +110,18 @@ for m in $modes; do
     echo "== $m: compile"
     compile "$m"
     echo "== $m: run"
-    # shellcheck disable=SC2046
-    "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
+    if [ "$m $*" != "asan replay" ]; then
+        # shellcheck disable=SC2046
+        "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
+    fi
     if [ -x "$build/$m/test_ftd" ] && [ $# -eq 0 ]; then
         timeout 120 "$build/$m/test_ftd" || status=1
+    fi
+    if [ "$m" = asan ] && { [ $# -eq 0 ] || [ "$*" = replay ]; }; then
+        echo "== $m: what the fuzzer starts from, and what it has found"
+        for folder in shim/fuzz/corpus/*; do
+            "$build/$m/replay_$(basename "$folder")" "$folder" || status=1
+        done
     fi
 done
 if [ "$status" -eq 0 ]; then echo "== all passed"; else echo "== FAILED"; fi

@@ -285,6 +285,21 @@ TEST(takeover_of_a_dead_owners_file) {
     CHECK_EQ(tk::unlink_log(mine), TK_OK);  // nothing there is no failure
 }
 
+TEST(a_log_is_removed_without_a_descriptor_to_spare) {
+    check::Directory d;
+    const std::string path = d.file("log");
+    tk::Log log;
+    REQUIRE(tk::create_log(path.c_str(), "main", 4, 4, &log) == TK_OK);
+    rlimit before;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{0, before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const std::int32_t rc = tk::unlink_log(log);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK_EQ(rc, TK_OK);
+    CHECK(!exists(path));
+}
+
 TEST(a_zombie_owner_counts_as_dead_and_takeover_is_allowed) {
     check::Directory d;
     const std::string path = d.file("log");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -92,6 +93,74 @@ def test_rst_cut_resets_and_one_connection_can_be_chosen() -> None:
             assert front.cut(connection=99) == 0
 
 
+def _ends_by_reset(client: FtdClient) -> bool:
+    """Log in and subscribe for as far as it goes, and say how it ended."""
+    try:
+        client.login()
+        client.subscribe(IDS)
+        return client.read_to_end()
+    except FrontClosed as end:
+        return end.reset
+    except (ConnectionResetError, BrokenPipeError):  # found out while sending
+        return True
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_connections_end_after_exactly_so_many_bytes_sent(how: Literal["fin", "rst"]) -> None:
+    with Front(NumberedMarket(IDS), rate=20_000) as front:
+        # Within the login's answer, its last byte, within the subscriptions' answer, within ticks.
+        positions = [1, 100, 271, 272, 900, 20_000]
+        front.cut_next(positions, how)
+        for position in positions:
+            with FtdClient(front.address) as client:
+                assert _ends_by_reset(client) is (how == "rst")
+                # What a reset throws away on its way was sent all the same.
+                assert client.bytes_received == position or (how == "rst" and client.bytes_received < position)
+        front.wait_until(timeout=5, max_open_clients=0)
+        assert (front.stats().bytes_sent, front.stats().cuts) == (sum(positions), len(positions))
+        with _subscribed(front) as client:
+            client.read_until(lambda: client.bytes_received > 30_000, "ticks of a whole connection")
+
+
+def test_connections_end_after_exactly_so_many_bytes_received() -> None:
+    with Front(NumberedMarket(IDS)) as front:
+        register, login = 10, 274
+        front.cut_next([0, 5, register + login - 1, register + login, register + login + 30], counted="received")
+        answered = []
+        for _ in range(5):
+            with FtdClient(front.address) as client, pytest.raises(FrontClosed):
+                before = front.stats().logins
+                try:
+                    client.login()
+                    client.subscribe(IDS)
+                finally:
+                    front.wait_until(timeout=5, max_open_clients=0)
+                    answered.append(front.stats().logins - before)
+        # The login whose last byte was the last one read is answered; the subscription was read in part only.
+        assert answered == [0, 0, 0, 1, 1]
+        front.cut_next(5, counted="received")
+        for _ in range(2):
+            with FtdClient(front.address) as client, pytest.raises(FrontClosed):
+                client.login()
+        front.cut_next([])
+        with _subscribed(front):
+            assert front.stats().cuts == 7
+
+
+@pytest.mark.parametrize(
+    ("after", "options", "words"),
+    [
+        (-1, {}, "cut after -1 bytes"),
+        ([3, -2], {}, "cut after -2 bytes"),
+        (1, {"how": "bang"}, "must be 'fin' or 'rst'"),
+        (1, {"counted": "lost"}, "must be 'sent' or 'received'"),
+    ],
+)
+def test_a_cut_that_makes_no_sense_is_refused(after: Any, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Front(NumberedMarket(IDS)).cut_next(after, **options)
+
+
 def test_cut_without_clients_cuts_nobody() -> None:
     with Front(NumberedMarket(IDS)) as front:
         assert front.cut() == 0
@@ -157,16 +226,20 @@ def test_scripted_faults_happen() -> None:
     script: list[faults.Fault | str] = [
         "refuse-login=7*1",
         "cut@100ms/100ms",
+        "cut-after=0*2",
         faults.RefuseSubscription(patterns=("rb2601",)),
     ]
     with Front(NumberedMarket(IDS), faults=script) as front:
+        for _ in range(2):
+            with FtdClient(front.address) as client:
+                assert client.read_to_end() is False and client.bytes_received == 0
         with FtdClient(front.address) as client:
             assert client.login()[0]["ErrorID"] == 7
             assert client.read_to_end() is False
         with FtdClient(front.address) as client:
             assert client.login()[0]["ErrorID"] == 0
             assert client.read_to_end() is False
-        assert front.stats().cuts >= 2
+        assert front.stats().cuts >= 4
 
 
 def test_controls_need_a_running_front() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import resource
 import socket
 import struct
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from ftd_client import FrontClosed, FtdClient
 
-from tickengine.front import Front, NumberedMarket, fields, wire
+from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket, fields, wire
+from tickengine.front.clients import ACCEPT_PAUSE_S
 from tickengine.front.connection import MAX_QUEUED_INPUT_ANSWERS
 from tickengine.front.session import MAX_SUBSCRIPTIONS, Desk, Session
 
@@ -202,3 +206,60 @@ def test_subscriptions_are_bounded() -> None:
     messages = [wire.parse_message(p.content) for p in wire.Framer().feed(b"".join(answers))]
     errors = [fields.decode(0, m.fields[0][1])["ErrorID"] for m in messages if m is not None]
     assert errors == [0, 16]
+
+
+def test_a_front_out_of_descriptors_neither_ends_nor_spins(capfd: pytest.CaptureFixture[str]) -> None:
+    """accept() then fails at once, again and again, while the connection stays ready to be accepted."""
+    with FrontProcess(MarketSpec(IDS), rate=2000) as front, ExitStack() as stack:
+        witness = stack.enter_context(FtdClient(front.address))
+        witness.login()
+        witness.subscribe(IDS)
+        room = len(os.listdir(f"/proc/{front.pid}/fd")) + 5
+        resource.prlimit(front.pid, resource.RLIMIT_NOFILE, (room, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        many = [stack.enter_context(FtdClient(front.address)) for _ in range(30)]
+        begin = time.monotonic()
+        witness.tick_bodies.clear()
+        witness.read_until(lambda: len(witness.tick_bodies) > 4000, "ticks while nobody is accepted")
+        looks = capfd.readouterr().err.count("cannot accept: [Errno 24]")
+        assert 1 <= looks <= (time.monotonic() - begin) / ACCEPT_PAUSE_S + 3
+        for client in many:
+            client.close()
+        with FtdClient(front.address) as late:
+            assert late.login()[fields.FID_RSP_INFO]["ErrorID"] == 0
+        assert front.stats().open_clients >= 1
+
+
+def test_a_request_that_comes_byte_by_byte_is_answered_and_delays_nobody() -> None:
+    request = wire.message(wire.TID_SUBSCRIBE, [wire.field(fields.FID_INSTRUMENT, b"rb2600".ljust(31, b"\0"))])
+    with Front(NumberedMarket(IDS), rate=2000) as front:
+        with FtdClient(front.address) as slow, FtdClient(front.address) as good:
+            for client in (slow, good):
+                client.login()
+            good.subscribe(IDS)
+            slow.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for position in range(len(request)):
+                slow.send(request[position : position + 1])
+                seen = len(good.tick_bodies)
+                good.read_until(lambda seen=seen: len(good.tick_bodies) > seen, "a tick for the other client")
+            slow.read_until(lambda: slow.take_acknowledgements() == {"rb2600": 0}, "the answer")
+
+
+def test_thousands_of_subscriptions_are_answered_each() -> None:
+    ids = [f"x{number}" for number in range(20_000)]
+    with Front(NumberedMarket(IDS)) as front, FtdClient(front.address) as client:
+        client.login()
+        errors = client.subscribe(ids)
+        assert set(errors) == set(ids)
+        _still_serves(front)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("127.0.0.2", False), ("0.0.0.0", True)])
+def test_a_front_that_others_can_reach_says_so(host: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with Front(NumberedMarket(IDS), host=host) as front:
+        assert front.address.startswith(f"tcp://{host}:")
+    assert ("others can reach this front" in caplog.text) == warned
+
+
+def test_a_front_listens_at_loopback_unless_told() -> None:
+    with Front(NumberedMarket(IDS)) as front:
+        assert front.address.startswith("tcp://127.0.0.1:")

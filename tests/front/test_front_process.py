@@ -187,7 +187,7 @@ def _run(*arguments: str) -> int:
         (["--port", "70000"], "--port 70000"),
         (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1:0"),
         (["--trading-day", "20261350"], "YYYYMMDD"),
-        (["--password-env", "TICKENGINE_NO_SUCH_NAME"], "no such environment variable"),
+        (["--password-env", "TICKENGINE_NO_SUCH_NAME"], "variable TICKENGINE_NO_SUCH_NAME is not set"),
         (["--for", "0"], "--for 0.0"),
         (["--seed", "-5"], "seed -5"),
     ],

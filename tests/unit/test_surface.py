@@ -14,7 +14,7 @@ HEADER = Path(__file__).parents[2] / "shim" / "include" / "tickshim.h"
 
 
 def test_all_names_exist_and_are_documented() -> None:
-    assert sorted(tickengine.__all__, key=str.lower) == sorted(set(tickengine.__all__), key=str.lower)
+    assert sorted(tickengine.__all__) == sorted(set(tickengine.__all__))
     for name in tickengine.__all__:
         thing = getattr(tickengine, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):

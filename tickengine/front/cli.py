@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tickengine._secret import secret
 from tickengine.front import clock
 from tickengine.front.faults import FAULT_FORMS, parse_fault
 from tickengine.front.market import Market, NumberedMarket
@@ -26,7 +27,7 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tickengine front`."""
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s); others are warned of")
     add("--port", type=int, default=0, help="port to listen at (default: any free one)")
     ids = parser.add_mutually_exclusive_group()
     ids.add_argument("--instruments", metavar="ID,ID", help="instruments of the market")
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument("--flat-out", action="store_true", help="as fast as the client reads")
     add("--count", type=int, metavar="N", help="stop publishing after N ticks")
     add("--password-env", metavar="NAME", help="environment variable that holds the only password accepted")
+    add("--password-file", metavar="FILE", help="the same, from a file that only this user can read")
     add(
         "--fault",
         action="append",
@@ -113,10 +115,8 @@ def _make(args: argparse.Namespace) -> tuple[Front, float | None, float | None]:
     if not 0 <= args.port <= 65535:
         raise ValueError(f"--port {args.port}: must be from 0 to 65535")
     password = None
-    if args.password_env is not None:
-        password = os.environ.get(args.password_env)
-        if password is None:
-            raise ValueError(f"--password-env {args.password_env}: no such environment variable")
+    if args.password_env is not None or args.password_file is not None:
+        password = secret(env=args.password_env, file=args.password_file)
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     front = Front(

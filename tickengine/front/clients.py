@@ -7,12 +7,12 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from tickengine.front import wire
-from tickengine.front.connection import MAX_RANGES, Connection, peer_text
+from tickengine.front.connection import MAX_RANGES, Connection, CutOrder, peer_text
 from tickengine.front.listener import Listener
 from tickengine.front.session import Desk, Session
 from tickengine.front.stats import SentRange
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 60.0
 """How long after its FIN the front waits for the client to close."""
 STOP_GRACE_S = 1.0
+ACCEPT_PAUSE_S = 0.2
+"""How long nothing is accepted after there was no descriptor for it."""
 MAX_DRAINING = 256
 TRICKLE_TIMEOUTS = 5
 """A client that takes a batch, but needs more than this many send timeouts for it, is dropped too."""
@@ -49,6 +51,7 @@ class Clients:
         self.silent_until = 0.0
         self.answer_delay_s = 0.0
         self.close_at_accept = 0
+        self.next_cuts: Iterator[CutOrder] = iter(())
         self.accepted = self.turned_away = self.protocol_errors = 0
         self.slow_dropped = self.cuts = self.heartbeats_sent = 0
         self._selector = selector
@@ -182,7 +185,7 @@ class Clients:
             # Out of descriptors or memory: the connection stays in the queue, so look again later
             # instead of spinning.
             log.warning("cannot accept: %s", error)
-            self._accept_again = now + 0.2
+            self._accept_again = now + ACCEPT_PAUSE_S
             return
         self.accepted += 1
         if self.close_at_accept > 0:
@@ -195,6 +198,7 @@ class Clients:
             return
         number = self.accepted
         connection = Connection(number, sock, peer_text(address), self._make_session(self._desk), now)
+        connection.cut = next(self.next_cuts, None)
         self._guarded(connection, partial(_prepare, sock))
         self._open[number] = connection
         log.info("client %s connected, connection %d", connection.peer, number)

@@ -51,14 +51,23 @@ class TickRun:
         return int(self.picked[ticks - 1]) + 1 if ticks else self.first
 
 
+Counted = Literal["ticks", "sent", "received"]
+"""Which bytes bring a cut nearer: of the market's ticks, all that the front sends, all that the client sends."""
+
+
+def _nobody_waits() -> None:
+    pass
+
+
 @dataclass
 class CutOrder:
-    """How and when a connection must end."""
+    """How and when a connection must end: at once, or when *bytes_left* more bytes have been *counted*."""
 
     how: Literal["fin", "rst"]
     bytes_left: int | None
     deadline: float
-    done: Callable[[], None]
+    counted: Counted = "ticks"
+    done: Callable[[], None] = _nobody_waits
 
 
 @dataclass
@@ -132,10 +141,18 @@ class Connection:
             OSError: the connection is lost.
             FrameError: the client broke the protocol.
         """
+        cut = self.cut if self.cut is not None and self.cut.counted == "received" else None
+        most = READ_BYTES
+        if cut is not None and cut.bytes_left is not None:
+            if cut.bytes_left == 0:
+                return True, []  # the cut is due: what comes after it is not read
+            most = min(most, cut.bytes_left)
         try:
-            data = self.sock.recv(READ_BYTES)
+            data = self.sock.recv(most)
         except (BlockingIOError, InterruptedError):
             return True, []
+        if cut is not None and cut.bytes_left is not None:
+            cut.bytes_left -= len(data)
         if not data:
             return False, []
         if self.drain_deadline is not None:
@@ -181,7 +198,9 @@ class Connection:
         while self._out:
             piece = self._out[0]
             end = len(piece.data)
-            left = self.cut.bytes_left if self.cut is not None and piece.run is not None else None
+            cut = self.cut
+            counts = cut is not None and (cut.counted == "sent" or (cut.counted == "ticks" and piece.run is not None))
+            left = cut.bytes_left if cut is not None and counts else None
             if left is not None:
                 end = min(end, piece.sent + left)
                 if end == piece.sent:
@@ -192,8 +211,8 @@ class Connection:
                 self.blocked = True
                 return False
             self._account(piece, sent, now)
-            if left is not None and self.cut is not None:
-                self.cut.bytes_left = left - sent
+            if left is not None and cut is not None:
+                cut.bytes_left = left - sent
         return self.cut is not None and self.cut.bytes_left == 0
 
     def settle(self) -> None:

@@ -17,6 +17,13 @@ Ticks = NDArray[Any] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 CALL_TIMEOUT_S = 30.0
 
 
+def _check_cut(how: str, counted: str = "sent") -> None:
+    if how not in ("fin", "rst"):
+        raise ValueError(f"cut '{how}': must be 'fin' or 'rst'")
+    if counted not in ("sent", "received"):
+        raise ValueError(f"cut after bytes '{counted}': must be 'sent' or 'received'")
+
+
 class Controls:
     """May be called from any thread while the front runs. Every call returns after the front has carried
     it out, and raises RuntimeError when the front does not run and TimeoutError when it does not answer.
@@ -51,12 +58,35 @@ class Controls:
         Raises:
             ValueError: unknown *how*, negative *after_bytes*.
         """
-        if how not in ("fin", "rst"):
-            raise ValueError(f"cut '{how}': must be 'fin' or 'rst'")
+        _check_cut(how)
         if after_bytes is not None and after_bytes < 0:
             raise ValueError(f"cut after {after_bytes} bytes: must not be negative")
         done: int = self._control("cut", how, after_bytes, connection)
         return done
+
+    def cut_next(
+        self,
+        after: int | Iterable[int],
+        how: Literal["fin", "rst"] = "fin",
+        *,
+        counted: Literal["sent", "received"] = "sent",
+    ) -> None:
+        """End each connection accepted from now on after exactly so many bytes, in the middle of whatever
+        it is. A number: every connection after that many; several: one for each of the next connections,
+        those after them stay whole. No numbers end it; open connections keep their order.
+
+        *counted* "sent": bytes handed to the socket, answers, ticks and heartbeats. "received": bytes read
+        from the client; what they complete is answered before the end, what follows them is never read.
+
+        Raises:
+            ValueError: unknown *how* or *counted*, a negative number.
+        """
+        _check_cut(how, counted)
+        given = after if isinstance(after, int) else tuple(int(position) for position in after)
+        for position in (given,) if isinstance(given, int) else given:
+            if position < 0:
+                raise ValueError(f"cut after {position} bytes: must not be negative")
+        self._control("cut_next", given, how, counted)
 
     def silence(self, seconds: float) -> None:
         """Send nothing at all for *seconds*, not even heartbeats; answers of that time leave after it.

@@ -6,9 +6,10 @@ from the start of the front and need a unit: `250ms`, `5s`, `2m`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,6 +26,13 @@ class FaultTarget(Protocol):
     """What a scripted fault does its work on: the controls of a front."""
 
     def cut(self, how: Literal["fin", "rst"] = ..., *, after_bytes: int | None = ...) -> object: ...
+    def cut_next(
+        self,
+        after: int | Iterable[int],
+        how: Literal["fin", "rst"] = ...,
+        *,
+        counted: Literal["sent", "received"] = ...,
+    ) -> object: ...
     def silence(self, seconds: float) -> object: ...
     def send_garbage(self, kind: str) -> object: ...
     def refuse_logins(self, error_id: int = ..., times: int | None = ...) -> object: ...
@@ -59,6 +67,20 @@ class Cut(Fault):
 
     def apply(self, front: FaultTarget) -> None:
         front.cut(self.how, after_bytes=self.after_bytes)
+
+
+@dataclass(frozen=True)
+class CutAfter(Fault):
+    """Connections end after exactly *bytes* bytes *counted*: the next *times* of them or all."""
+
+    bytes: int = 0
+    times: int | None = None
+    how: Literal["fin", "rst"] = "fin"
+    counted: Literal["sent", "received"] = "sent"
+
+    def apply(self, front: FaultTarget) -> None:
+        after = self.bytes if self.times is None else itertools.repeat(self.bytes, self.times)
+        front.cut_next(after, self.how, counted=self.counted)
 
 
 @dataclass(frozen=True)
@@ -161,6 +183,7 @@ class AcceptAndClose(Fault):
 
 _FORMS = {
     "cut": "cut@TIME[/EVERY][:fin|:rst][:BYTES]",
+    "cut-after": "cut-after=BYTES[*TIMES][:fin|:rst][:sent|:received]",
     "silence": "silence@TIME[/EVERY]:SECONDS",
     "garbage": f"garbage@TIME[/EVERY]:KIND with KIND one of {', '.join(sorted(GARBAGE))}",
     "refuse-login": "refuse-login[=ERROR[*TIMES]]",
@@ -257,6 +280,21 @@ def _cut(parts: _Parts) -> Fault:
     return Cut(at_s, every_s, how, after_bytes)
 
 
+def _cut_after(parts: _Parts) -> Fault:
+    after, star, times = (parts.setting(more=True) or "").partition("*")
+    how: Literal["fin", "rst"] = "fin"
+    counted: Literal["sent", "received"] = "sent"
+    more = [] if parts.more is None else parts.more.split(":")
+    if more and more[0] in ("fin", "rst"):
+        how = "rst" if more.pop(0) == "rst" else "fin"
+    if more and more[0] in ("sent", "received"):
+        counted = "received" if more.pop(0) == "received" else "sent"
+    if more:
+        raise parts.wrong(f"':{':'.join(more)}' has no meaning here")
+    count = parts.times(times if star else None)
+    return CutAfter(bytes=parts.number(after, "byte count"), times=count, how=how, counted=counted)
+
+
 def _silence(parts: _Parts) -> Fault:
     return Silence(*parts.schedule(), parts.seconds(parts.more, "duration"))
 
@@ -316,6 +354,7 @@ def _accept_and_close(parts: _Parts) -> Fault:
 
 _PARSERS: dict[str, Callable[[_Parts], Fault]] = {
     "cut": _cut,
+    "cut-after": _cut_after,
     "silence": _silence,
     "garbage": _garbage,
     "refuse-login": _refuse_login,

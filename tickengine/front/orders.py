@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tickengine.front import clock, fields, wire
 from tickengine.front.calls import fail_stopped
 from tickengine.front.clients import Clients
-from tickengine.front.connection import Connection, CutOrder
+from tickengine.front.connection import Connection, Counted, CutOrder
 from tickengine.front.listener import Listener
 from tickengine.front.products import product_of
 from tickengine.front.publisher import Publisher
@@ -63,8 +64,13 @@ class ConnectionOrders(Generic[Picture]):
         for connection in chosen:
             if connection.cut is not None:
                 connection.cut.done()
-            connection.cut = CutOrder(how, after_bytes, deadline, partial(done, connection))
+            connection.cut = CutOrder(how, after_bytes, deadline, done=partial(done, connection))
         return outcome if chosen and after_bytes is None else len(chosen)
+
+    def cut_next(self, after: int | Sequence[int], how: Literal["fin", "rst"], counted: Counted) -> None:
+        positions = itertools.repeat(after) if isinstance(after, int) else iter(after)
+        # The deadline is that of a cut without a byte count.
+        self._clients.next_cuts = (CutOrder(how, position, 0.0, counted) for position in positions)
 
     def silence(self, seconds: float) -> None:
         self._clients.silent_until = time.monotonic() + seconds if seconds else 0.0

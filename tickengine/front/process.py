@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal
 
+from tickengine._secret import hidden
 from tickengine._spawn import SpawnedProcess
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.market import Market, NumberedMarket
@@ -70,9 +71,13 @@ class FrontProcess(Controls):
     def __init__(
         self, market: MarketSpec | None = None, *, trading: Mapping[str, Any] | None = None, **options: Any
     ) -> None:
+        trading_options = None if trading is None else dict(trading)
+        for given in (options, trading_options or {}):
+            if given.get("password") is not None:
+                given["password"] = hidden(given["password"])
         self._spec = market
         self._options = options
-        self._trading_options = None if trading is None else dict(trading)
+        self._trading_options = trading_options
         self._trading_address: str | None = None
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None

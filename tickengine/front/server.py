@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -11,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tickengine._secret import Secret, checked, hidden
 from tickengine.front import clock
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.faults import Fault, parse_fault
@@ -21,7 +24,9 @@ from tickengine.front.orders import Orders
 from tickengine.front.pace import make_pace
 from tickengine.front.publisher import Publisher
 from tickengine.front.randomwalk import RandomWalkMarket
-from tickengine.front.session import Desk
+from tickengine.front.session import PASSWORD_BYTES, Desk
+
+log = logging.getLogger(__name__)
 
 DEFAULT_INSTRUMENTS = (
     "rb2605",
@@ -82,7 +87,7 @@ class Front(Controls):
         wait_clients: int = 1,
         wait_ids: int = 1,
         require_login: bool = True,
-        password: str | None = None,
+        password: str | Secret | None = None,
         faults: Iterable[Fault | str] = (),
         max_clients: int = 64,
         send_timeout_s: float = SEND_TIMEOUT_S,
@@ -90,6 +95,9 @@ class Front(Controls):
         paused: bool = False,
         seed: int = 0,
     ) -> None:
+        if password is not None:
+            password = hidden(password)  # before anything can fail in a frame that has it
+            password = checked(password, "password", PASSWORD_BYTES)
         self._pace = make_pace(rate, burst, flat_out, prepared)
         for name, value, least in (
             ("count", 0 if count is None else count, 0),
@@ -106,7 +114,10 @@ class Front(Controls):
             market if market is not None else RandomWalkMarket(DEFAULT_INSTRUMENTS, seed, trading_day=trading_day)
         )
         self.trading_day = clock.checked_day(trading_day or self.market.trading_day)
-        self._desk = Desk(self.trading_day, require_login, None if password is None else password.encode("gb18030"))
+        # The protocol's texts are GB18030.
+        self._desk = Desk(
+            self.trading_day, require_login, None if password is None else Secret(password.reveal().encode("gb18030"))
+        )
         self._faults = [parse_fault(f) if isinstance(f, str) else f for f in faults]
         self._host, self._port = host, port
         self._publishing: dict[str, Any] = {
@@ -153,6 +164,12 @@ class Front(Controls):
             script.schedule(fault)
         self._loop = loop
         loop.start()
+        if not ipaddress.ip_address(self._listener.host).is_loopback:
+            log.warning(
+                "%s: others can reach this front; it encrypts nothing, believes every login without a password of "
+                "its own, and is made for tests",
+                self.address,
+            )
 
     def observe(self, observer: Callable[[NDArray[Any]], None] | None) -> None:
         """Have *observer* called with every batch of ticks before it is sent, on the front's thread, until

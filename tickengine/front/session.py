@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from tickengine._secret import Secret
 from tickengine.front import clock, fields, wire
 
 NOT_LOGGED_IN = 6
@@ -15,6 +16,8 @@ INVALID_LOGIN = 3
 INSTRUMENT_NOT_FOUND = 16
 FUNCTION_NOT_FOUND = 77
 FRONT_ID = 1
+PASSWORD_BYTES = 40
+"""What fits into a login request."""
 MAX_SUBSCRIPTIONS = 200_000
 """Ids one client may hold; more are refused, so that a client cannot fill the front's memory."""
 
@@ -48,7 +51,7 @@ class Desk:
 
     trading_day: str
     require_login: bool = True
-    password: bytes | None = None
+    password: Secret | None = None
     refuse_login: Countdown = field(default_factory=Countdown)
     login_missing: Countdown = field(default_factory=Countdown)
     acknowledge_limit: int | None = None
@@ -149,7 +152,7 @@ class Session:
         password = self._desk.password
         if not request:
             return INVALID_LOGIN
-        if password is not None and not hmac.compare_digest(request["Password"], password):
+        if password is not None and not hmac.compare_digest(request["Password"], password.raw()):
             return INVALID_LOGIN
         return 0
 

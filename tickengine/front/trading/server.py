@@ -13,11 +13,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tickengine._secret import Secret, checked, hidden
 from tickengine.front import clock
 from tickengine.front.controls import CALL_TIMEOUT_S
 from tickengine.front.listener import Listener
 from tickengine.front.loop import FrontLoop
-from tickengine.front.server import HEARTBEAT_S, SEND_TIMEOUT_S, Front
+from tickengine.front.server import HEARTBEAT_S, PASSWORD_BYTES, SEND_TIMEOUT_S, Front
 from tickengine.front.trading.controls import TradingControls
 from tickengine.front.trading.delivery import Delivery
 from tickengine.front.trading.exchange import Exchange, Quote
@@ -53,7 +54,7 @@ class TradingFront(TradingControls):
         host: str = "127.0.0.1",
         port: int = 0,
         trading_day: str | None = None,
-        password: str | None = None,
+        password: str | Secret | None = None,
         require_authentication: bool = False,
         balance: float = BALANCE,
         lots: Mapping[str, tuple[int, int]] | None = None,
@@ -63,6 +64,9 @@ class TradingFront(TradingControls):
         send_timeout_s: float = SEND_TIMEOUT_S,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
+        if password is not None:
+            password = hidden(password)  # before anything can fail in a frame that has it
+            password = checked(password, "password", PASSWORD_BYTES)
         if fill_volume is not None and fill_volume < 1:
             raise ValueError(f"fill_volume {fill_volume}: must be at least 1")
         if fill_interval_s < 0:
@@ -81,7 +85,7 @@ class TradingFront(TradingControls):
         )
         self._desk = TradingDesk(
             self.trading_day,
-            password=None if password is None else password.encode("gb18030"),
+            password=None if password is None else Secret(password.reveal().encode("gb18030")),
             require_authentication=require_authentication,
             exchange=exchange,
         )

@@ -150,7 +150,7 @@ class TradingSession:
         if not request:
             return INVALID_LOGIN
         password = self._desk.password
-        if password is not None and not hmac.compare_digest(request["Password"], password):
+        if password is not None and not hmac.compare_digest(request["Password"], password.raw()):
             return INVALID_LOGIN
         if self._desk.require_authentication and not self.authenticated:
             return NOT_AUTHENTICATED
