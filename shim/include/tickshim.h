@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 3
+#define TK_ABI_VERSION 4
 
 enum {
     TK_OK = 0,
@@ -27,7 +27,7 @@ enum {
     TK_E_NOT_FOUND = -3,  /* no such segment, instrument or file */
     TK_E_EXISTS = -4,     /* the name is taken by a live owner */
     TK_E_LAYOUT = -5,     /* not a segment of ours, damaged, or of another version */
-    TK_E_FULL = -6,       /* no free reader slot */
+    TK_E_FULL = -6,       /* no free reader slot; no room in the trade journal or the command ring */
     TK_E_BUSY = -7,       /* the reader is in use by another process or thread */
     TK_E_VENDOR = -8,     /* the vendor library cannot be used */
     TK_E_STATE = -9,      /* the call does not fit the state */
@@ -388,6 +388,104 @@ TK_API int32_t tk_forwarder_info_get(tk_forwarder *forwarder, tk_forwarder_info 
 /* Blocks up to timeout_ns for the log's end to be reached and delivered (drain) or for the thread to
  * stop. A thread stuck in a lock that a dead consumer holds is left behind: returns TK_E_BUSY. */
 TK_API int32_t tk_forwarder_stop(tk_forwarder *forwarder, int32_t drain, int64_t timeout_ns);
+
+/* ---- trading: the vendor library --------------------------------------------------------- */
+/* Structs go in and out in their canonical form: the fields of the newest vendor layout, by the vendor's
+ * names, without the places it keeps free; see tk_td_structs(). What a version lacks is zeros in what comes
+ * back, and is left out of what is sent. Texts are the vendor's bytes (GB18030). */
+typedef struct tk_td_info {
+    char path[512];
+    char version[64];    /* GetApiVersion(), as returned */
+    char tables_of[16];  /* the version whose slots and layouts are used */
+    uint32_t api_slots, spi_slots;
+    uint32_t factory_flags; /* number of bools the factory takes */
+    uint32_t evaluation; /* 1: an evaluation build ("_CP"), which production fronts refuse */
+} tk_td_info;
+
+/* Load a trader library (kept loaded) and recognise it, as tk_vendor_probe() does. Nothing is guessed: a
+ * version that is not in the tables is TK_E_VENDOR, unless override names the one it agrees with. */
+TK_API int32_t tk_td_probe(const char *path, const char *override_version, tk_td_info *out);
+/* The trader tables as JSON: {"api": {name: {"slots": n, "methods": {method: slot}}}, "spi": {name: {"slots": n,
+ * "callbacks": {callback: slot}}}, "versions": [{"version", "api", "spi", "factory_flags", "structs": {name:
+ * {"size": bytes, "fields": {name: [offset, size]}}}}]}. Only what the shim uses. */
+TK_API const char *tk_td_tables(void);
+/* The canonical structs as JSON: {name: {"number": in a record's Struct, "size": bytes, "fields": [[name, type,
+ * offset, size]]}}, type one of text, char, int, double. */
+TK_API const char *tk_td_structs(void);
+
+/* ---- trading: the journal ---------------------------------------------------------------- */
+/* An append-only file of 1024-byte records (docs/layout.md, TradeRecord). One writer, any number of readers
+ * in any process. Nothing in it is ever overwritten or lost; after a death of the writer at any moment each
+ * record is there whole or not at all. */
+enum {
+    TK_TR_EPOCH_STARTED = 1,       /* a writer has opened the journal. Value: its pid */
+    TK_TR_FRONT_CONNECTED = 2,
+    TK_TR_FRONT_DISCONNECTED = 3,  /* Reason */
+    TK_TR_HEARTBEAT_WARNING = 4,   /* Reason: seconds since the last message */
+    TK_TR_RSP_AUTHENTICATE = 5,    /* RspAuthenticate */
+    TK_TR_RSP_USER_LOGIN = 6,      /* RspUserLogin */
+    TK_TR_RSP_USER_LOGOUT = 7,     /* UserLogout */
+    TK_TR_RSP_SETTLEMENT_CONFIRM = 8, /* SettlementInfoConfirm */
+    TK_TR_RSP_ERROR = 9,
+    TK_TR_SENDING_ORDER = 20,      /* InputOrder, written before it leaves. Value: FrontID << 32 | SessionID */
+    TK_TR_SENT_ORDER = 21,         /* Reason: what ReqOrderInsert returned; not 0: it never left */
+    TK_TR_ORDER_NOT_SENT = 22,     /* InputOrder. ErrorMsg: why it never left this machine (UTF-8) */
+    TK_TR_SENDING_ACTION = 23,     /* InputOrderAction; the rest as for orders */
+    TK_TR_SENT_ACTION = 24,
+    TK_TR_ACTION_NOT_SENT = 25,
+    TK_TR_RSP_ORDER_INSERT = 30,   /* InputOrder: refused */
+    TK_TR_ERR_RTN_ORDER_INSERT = 31, /* InputOrder */
+    TK_TR_RTN_ORDER = 32,          /* Order */
+    TK_TR_RTN_TRADE = 33,          /* Trade */
+    TK_TR_RSP_ORDER_ACTION = 34,   /* InputOrderAction: refused */
+    TK_TR_ERR_RTN_ORDER_ACTION = 35, /* OrderAction */
+    TK_TR_RTN_INSTRUMENT_STATUS = 36, /* InstrumentStatus */
+    TK_TR_RTN_PRIVATE_SEQ_NO = 37, /* Value */
+    TK_TR_QRY_ORDER = 40,          /* Order: a row of an answer; HasData 0: an empty one */
+    TK_TR_QRY_TRADE = 41,          /* Trade */
+    TK_TR_QRY_POSITION = 42,       /* InvestorPosition */
+    TK_TR_QRY_ACCOUNT = 43,        /* TradingAccount */
+    TK_TR_QRY_OTHER = 44,          /* Instrument, DepthMarketData: queued, not in the journal */
+    TK_TR_SESSION_STATE = 50,      /* Value, ErrorMsg (UTF-8) */
+    TK_TR_RECONCILE_BEGAN = 51,    /* Value */
+    TK_TR_RECONCILE_DONE = 52,     /* Value */
+    TK_TR_NOTE = 53                /* Reason: TK_NOTE_*, ErrorMsg (UTF-8) */
+};
+enum { TK_NOTE_DAMAGED = 1 }; /* in place of a record that was found damaged */
+
+/* Layout of a record: one line "name offset size type" per field. */
+TK_API const char *tk_tlog_layout(void);
+
+typedef struct tk_tlog_writer tk_tlog_writer;
+/* Make the journal (mode 0600), or take over that of a dead writer; a live one's is TK_E_BUSY with its pid.
+ * Writes epoch_started. capacity: how many records it may hold, 0 for 2^20; disk space is reserved bit by
+ * bit ahead of use. Looks at every record there is. */
+TK_API int32_t tk_tlog_writer_open(const char *path, uint64_t capacity, tk_tlog_writer **out);
+TK_API void tk_tlog_writer_close(tk_tlog_writer *writer);
+/* Append a record: 1024 bytes, of which Stamp, Epoch and Crc are filled in, and the times if RecvTime is 0.
+ * TK_E_FULL: no room. From any thread. */
+TK_API int32_t tk_tlog_append(tk_tlog_writer *writer, const void *record, uint64_t *sequence);
+/* How many damaged records were found when it was opened. */
+TK_API uint64_t tk_tlog_writer_damaged(tk_tlog_writer *writer);
+
+typedef struct tk_tlog tk_tlog;
+typedef struct tk_tlog_info {
+    uint64_t head, capacity, room, damaged, unique_id;
+    int64_t created_ns;
+    int32_t writer_pid;
+    uint32_t writer_alive, epoch;
+} tk_tlog_info;
+
+TK_API int32_t tk_tlog_attach(const char *path, tk_tlog **out);
+/* No thread may be inside a call with it. */
+TK_API void tk_tlog_close(tk_tlog *tlog);
+TK_API int32_t tk_tlog_info_get(tk_tlog *tlog, tk_tlog_info *out);
+TK_API uint64_t tk_tlog_head(tk_tlog *tlog);
+/* Copy records [start, start + count), as many as there are. */
+TK_API int32_t tk_tlog_read(tk_tlog *tlog, uint64_t start, uint64_t count, void *out, uint64_t *copied);
+/* Blocks until there is a record `sequence` (returns 1), the time is over or a signal came (0). Negative: no
+ * limit. */
+TK_API int32_t tk_tlog_wait(tk_tlog *tlog, uint64_t sequence, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }
