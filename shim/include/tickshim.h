@@ -487,6 +487,81 @@ TK_API int32_t tk_tlog_read(tk_tlog *tlog, uint64_t start, uint64_t count, void 
  * limit. */
 TK_API int32_t tk_tlog_wait(tk_tlog *tlog, uint64_t sequence, int64_t timeout_ns);
 
+/* ---- trading: commands from another process ---------------------------------------------- */
+typedef struct tk_ring tk_ring;
+enum { TK_RING_INSERT = 1, TK_RING_ACTION = 2 };
+
+/* Make a ring for commands (docs/layout.md), in a file of mode 0600 with all its memory reserved. One process
+ * puts, one takes. capacity is rounded up to a power of two. */
+TK_API int32_t tk_ring_create(const char *path, uint64_t capacity, tk_ring **out);
+TK_API int32_t tk_ring_attach(const char *path, tk_ring **out);
+TK_API void tk_ring_close(tk_ring *ring);
+/* Put a command: TK_RING_INSERT with a canonical InputOrder, TK_RING_ACTION with an InputOrderAction. client_id
+ * is the caller's number of it, unique in the journal. TK_E_FULL: the taker is that far behind. One thread at a
+ * time. Does not block. */
+TK_API int32_t tk_ring_put(tk_ring *ring, uint32_t kind, uint64_t client_id, const void *payload, uint32_t size);
+/* Commands that are not done. */
+TK_API uint64_t tk_ring_waiting(tk_ring *ring);
+/* Pid of the process that takes, 0 if there is none alive. */
+TK_API int32_t tk_ring_taker(tk_ring *ring);
+
+/* ---- trading: the api -------------------------------------------------------------------- */
+typedef struct tk_td tk_td;
+enum { TK_TOPIC_RESTART = 0, TK_TOPIC_RESUME = 1, TK_TOPIC_QUICK = 2 };
+
+/* Create the vendor's api; see tk_md_create(). The journal must outlive it. */
+TK_API int32_t tk_td_create(const char *library, const char *override_version, const char *flow_path,
+                            int32_t production, tk_tlog_writer *journal, tk_td **out);
+TK_API int32_t tk_td_info_get(tk_td *td, tk_td_info *out);
+/* "tcp://host:port" only. Before or after init. */
+TK_API int32_t tk_td_register_front(tk_td *td, const char *front);
+/* How the private and the public flow begin. Before init. */
+TK_API int32_t tk_td_subscribe_topics(tk_td *td, int32_t private_mode, int32_t public_mode);
+TK_API int32_t tk_td_init(tk_td *td);
+/* The vendor's return code goes to *rc: 0 sent, -1 not connected, -2 a query is unanswered, -3 too many in a
+ * second. Neither these two requests nor their secrets are ever written down. */
+TK_API int32_t tk_td_authenticate(tk_td *td, const char *broker_id, const char *user_id, const char *product_info,
+                                  const char *auth_code, const char *app_id, int32_t request_id, int32_t *rc);
+TK_API int32_t tk_td_login(tk_td *td, const char *broker_id, const char *user_id, const char *password,
+                           const char *product_info, int32_t request_id, int32_t *rc);
+/* A request by the vendor's name for its method: ReqUserLogout (UserLogout), ReqSettlementInfoConfirm
+ * (SettlementInfoConfirm), and with the struct of their name without "Req": ReqQryOrder, ReqQryTrade,
+ * ReqQryInvestorPosition, ReqQryTradingAccount, ReqQryInstrument, ReqQryDepthMarketData. request_id: below 2^30,
+ * where those of orders and actions begin. */
+TK_API int32_t tk_td_request(tk_td *td, const char *method, const void *canonical, uint32_t size,
+                             int32_t request_id, int32_t *rc);
+TK_API int32_t tk_td_trading_day(tk_td *td, char *out, uint32_t size);
+/* The next callback, as a journal record of 1024 bytes; Stamp is its sequence + 1, 0 for one that is not in the
+ * journal. Every callback comes here, whatever the journal does with it. Blocks up to timeout_ns; also gets disk
+ * space for the journal ahead of need. Returns 1 and fills *out, or 0. */
+TK_API int32_t tk_td_next(tk_td *td, int64_t timeout_ns, void *out);
+/* Make a waiting tk_td_next return 0. */
+TK_API void tk_td_wake(tk_td *td);
+
+/* Let orders through, in this session and with order references from next_order_ref on (they never go back), or
+ * stop them. TK_E_STATE when that login's connection is gone by now. A disconnect closes the gate by itself, in
+ * the callback. */
+TK_API int32_t tk_td_sender_gate(tk_td *td, int32_t front_id, int32_t session_id, int64_t next_order_ref,
+                                 int32_t open);
+/* 1: orders are let through. */
+TK_API int32_t tk_td_sender_open(tk_td *td);
+/* Send a canonical InputOrder: OrderRef and RequestID are filled in, the journal has sending_order before it
+ * leaves and sent_order after. TK_OK: the vendor's method was called, *rc is its code; not 0: it did not leave.
+ * Anything else: it was not called, and the journal has order_not_sent with the reason. */
+TK_API int32_t tk_td_insert(tk_td *td, const void *input_order, uint64_t client_id, int64_t *order_ref, int32_t *rc);
+/* The same for a canonical InputOrderAction. */
+TK_API int32_t tk_td_action(tk_td *td, const void *input_order_action, uint64_t client_id, int32_t *rc);
+/* A thread that takes commands from the ring and sends them in the same way. What is in the ring already is not
+ * sent: the journal gets order_not_sent for it, unless its client_id is in the journal already. The ring must
+ * outlive it. */
+TK_API int32_t tk_td_sender_start(tk_td *td, tk_ring *ring, int32_t wait_mode);
+TK_API void tk_td_sender_stop(tk_td *td);
+
+/* Stops the sender, then as tk_md_release(). */
+TK_API void tk_td_release(tk_td *td);
+/* Release if that has not been done, and free the handle. No thread may be inside a call with it. */
+TK_API void tk_td_free(tk_td *td);
+
 #ifdef __cplusplus
 }
 #endif
