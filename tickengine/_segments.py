@@ -44,6 +44,10 @@ def queue_path(name: str) -> bytes:
     return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.queue")
 
 
+def ring_path(name: str) -> bytes:
+    return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.ring")
+
+
 _swept = False
 _sweep_lock = threading.Lock()
 
@@ -66,6 +70,22 @@ def sweep_once() -> None:
     for path in paths:  # after the logs: a queue is kept while its log lives
         if path.endswith(b".queue"):
             _remove_dead_queue(path)
+        if path.endswith(b".ring"):
+            _remove_dead_ring(path)
+
+
+def _remove_dead_ring(path: bytes) -> None:
+    shim, handle = lib(), new_handle()
+    try:
+        shim.ring_attach(path, ct.byref(handle))
+    except ShimError:
+        return
+    try:
+        # What is still in it was never sent, and nobody is left who waits for it.
+        if not shim.ring_maker(handle) and not shim.ring_taker(handle):
+            unlink(path)
+    finally:
+        shim.ring_close(handle)
 
 
 def _remove_dead_queue(path: bytes) -> None:
@@ -129,6 +149,7 @@ __all__ = [
     "queue_path",
     "random_name",
     "remove_ended_log",
+    "ring_path",
     "sweep_once",
     "unlink",
 ]

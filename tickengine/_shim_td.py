@@ -34,7 +34,7 @@ _P = ct.c_void_p
 _S = ct.c_char_p
 _PP = ct.POINTER(ct.c_void_p)
 _I32, _U32, _I64, _U64 = ct.c_int32, ct.c_uint32, ct.c_int64, ct.c_uint64
-_PI32, _PU32, _PU64 = ct.POINTER(ct.c_int32), ct.POINTER(ct.c_uint32), ct.POINTER(ct.c_uint64)
+_PI32, _PU64 = ct.POINTER(ct.c_int32), ct.POINTER(ct.c_uint64)
 
 TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_td_probe", "status", (_S, _S, ct.POINTER(TdInfo))),
@@ -51,6 +51,33 @@ TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_tlog_head", _U64, (_P,)),
     ("tk_tlog_read", "status", (_P, _U64, _U64, _P, _PU64)),
     ("tk_tlog_wait", _I32, (_P, _U64, _I64)),
+    ("tk_ring_create", "status", (_S, _U64, _PP)),
+    ("tk_ring_attach", "status", (_S, _PP)),
+    ("tk_ring_close", None, (_P,)),
+    ("tk_ring_put", "status", (_P, _U32, _U64, _S, _U32)),
+    ("tk_ring_waiting", _U64, (_P,)),
+    ("tk_ring_taker", _I32, (_P,)),
+    ("tk_ring_maker", _I32, (_P,)),
+    ("tk_td_create", "status", (_S, _S, _S, _I32, _P, _PP)),
+    ("tk_td_info_get", "status", (_P, ct.POINTER(TdInfo))),
+    ("tk_td_register_front", "status", (_P, _S)),
+    ("tk_td_subscribe_topics", "status", (_P, _I32, _I32)),
+    ("tk_td_init", "status", (_P,)),
+    ("tk_td_authenticate", "status", (_P, _S, _S, _S, _S, _S, _I32, _PI32)),
+    ("tk_td_login", "status", (_P, _S, _S, _S, _S, _I32, _PI32)),
+    ("tk_td_request", "status", (_P, _S, _S, _U32, _I32, _PI32)),
+    ("tk_td_trading_day", "status", (_P, _P, _U32)),
+    ("tk_td_next", _I32, (_P, _I64, _P)),
+    ("tk_td_wake", None, (_P,)),
+    ("tk_td_sender_gate", "status", (_P, _I32, _I32, _I64, _I32)),
+    ("tk_td_sender_open", _I32, (_P,)),
+    ("tk_td_insert", "status", (_P, _S, _U64, ct.POINTER(_I64), _PI32)),
+    ("tk_td_action", "status", (_P, _S, _U64, _PI32)),
+    ("tk_td_sender_start", "status", (_P, _P, _I32)),
+    ("tk_td_sender_stop", None, (_P,)),
+    ("tk_td_release", None, (_P,)),
+    ("tk_td_free", None, (_P,)),
 ]
 
-NEVER_BLOCKS = frozenset({"tk_tlog_head"})
+# Shorter than giving the GIL away and taking it back.
+NEVER_BLOCKS = frozenset({"tk_tlog_head", "tk_ring_put", "tk_ring_waiting", "tk_td_sender_open"})

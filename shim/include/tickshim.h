@@ -504,6 +504,8 @@ TK_API int32_t tk_ring_put(tk_ring *ring, uint32_t kind, uint64_t client_id, con
 TK_API uint64_t tk_ring_waiting(tk_ring *ring);
 /* Pid of the process that takes, 0 if there is none alive. */
 TK_API int32_t tk_ring_taker(tk_ring *ring);
+/* Pid of the process that made it, 0 if it is dead. */
+TK_API int32_t tk_ring_maker(tk_ring *ring);
 
 /* ---- trading: the api -------------------------------------------------------------------- */
 typedef struct tk_td tk_td;

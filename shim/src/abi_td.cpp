@@ -144,10 +144,10 @@ int32_t tk_ring_put(tk_ring* ring, uint32_t kind, uint64_t client_id, const void
 
 uint64_t tk_ring_waiting(tk_ring* ring) { return ring->ring.waiting(); }
 
-int32_t tk_ring_taker(tk_ring* ring) {
-    const uint64_t taker = ring->ring.header().TakerProcess.load();
-    return tk::process_alive(taker) ? tk::identity_pid(taker) : 0;
-}
+static int32_t living(uint64_t process) { return tk::process_alive(process) ? tk::identity_pid(process) : 0; }
+
+int32_t tk_ring_taker(tk_ring* ring) { return living(ring->ring.header().TakerProcess.load()); }
+int32_t tk_ring_maker(tk_ring* ring) { return living(ring->ring.header().CreatorProcess); }
 
 // ---- api ----
 
