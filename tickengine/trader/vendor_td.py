@@ -166,7 +166,8 @@ class TraderVendorApi:
         The journal has ``sending_order`` before it leaves. With a code that is not 0 it did not leave.
 
         Raises:
-            ConfigError: a field is wrong.
+            ConfigError: a field is wrong. One that only this library's version has no room for is in the journal
+                too, as ``order_not_sent``.
             ShimError: it was not sent; the journal has ``order_not_sent`` with the reason.
         """
         return self.insert_encoded(encode_struct("InputOrder", order), client_id)
