@@ -58,7 +58,7 @@ setup(
             "tickengine.libtickshim",
             sorted(glob.glob("shim/src/*.cpp")),
             include_dirs=["shim/include", "shim/src"],
-            depends=sorted(glob.glob("shim/src/*.hpp") + glob.glob("shim/include/*.h")),
+            depends=sorted(glob.glob("shim/src/*.[hi]*") + glob.glob("shim/include/*.h")),
             extra_compile_args=FLAGS,
             extra_link_args=["-pthread", "-ldl", "-Wl,-z,defs"],
             language="c++",

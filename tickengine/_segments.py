@@ -44,6 +44,10 @@ def queue_path(name: str) -> bytes:
     return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.queue")
 
 
+def ring_path(name: str) -> bytes:
+    return os.fsencode(f"{DIRECTORY}/tickengine-{os.geteuid()}-{check_name(name)}.ring")
+
+
 _swept = False
 _sweep_lock = threading.Lock()
 
@@ -66,6 +70,8 @@ def sweep_once() -> None:
     for path in paths:  # after the logs: a queue is kept while its log lives
         if path.endswith(b".queue"):
             _try(_remove_dead_queue, path)
+        elif path.endswith(b".ring"):
+            _try(_remove_dead_ring, path)
 
 
 def _try(remove: Callable[..., Any], *args: Any) -> None:
@@ -74,6 +80,20 @@ def _try(remove: Callable[..., Any], *args: Any) -> None:
         remove(*args)
     except (ShimError, OSError):
         pass
+
+
+def _remove_dead_ring(path: bytes) -> None:
+    shim, handle = lib(), new_handle()
+    try:
+        shim.ring_attach(path, ct.byref(handle))
+    except ShimError:
+        return
+    try:
+        # What is still in it was never sent, and nobody is left who waits for it.
+        if not shim.ring_maker(handle) and not shim.ring_taker(handle):
+            unlink(path)
+    finally:
+        shim.ring_close(handle)
 
 
 def _remove_dead_queue(path: bytes) -> None:
@@ -146,6 +166,7 @@ __all__ = [
     "queue_path",
     "random_name",
     "remove_ended_log",
+    "ring_path",
     "sweep_once",
     "unlink",
 ]

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from . import _shim_td
 from ._errors import ShimError, TickEngineError, from_status
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED = range(6)
 LOOK = -100  # tk_reader_spin: the state says why there is nothing
@@ -176,6 +177,7 @@ _ids = ct.POINTER(ct.c_char_p)
 # name, restype, argtypes. "status": int32_t that is negative on failure. None: the caller passes a prepared
 # `ct.byref` of a `Take`, which ctypes then neither checks nor converts: that would cost as much as the call.
 _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
+    *_shim_td.TABLE,
     ("tk_abi_version", _I32, ()),
     ("tk_last_error", _S, ()),
     ("tk_layout", _S, ()),
@@ -259,6 +261,7 @@ _NEVER_BLOCKS = frozenset(
         "tk_reader_poll",
         "tk_reader_spin",
         "tk_reader_waiting",
+        *_shim_td.NEVER_BLOCKS,
     }
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -18,25 +19,48 @@ def _add_vendor(parser: argparse.ArgumentParser) -> None:
 
 
 def _vendor(args: argparse.Namespace) -> int:
-    found = [vendor.resolve(args.library)] if args.library else vendor.candidates()
-    if not found:
-        vendor.resolve(None)  # explains what to do
-    described = [vendor.describe(path, source) for path, source in found]
+    found = {kind: _found(kind, args.library) for kind in (vendor.MARKET_DATA, vendor.TRADER)}
+    if not any(found.values()):
+        vendor.resolve(args.library)  # explains what to do
+    failed = False
+    for kind, candidates in found.items():
+        if candidates:
+            failed |= _list(kind, candidates, bool(args.library))
+    return int(failed)
+
+
+def _found(kind: vendor.Kind, library: str | None) -> list[tuple[str, str]]:
+    if library is None:
+        return vendor.candidates(kind)
+    # A file is one of them only; a package may have both.
+    is_file = os.sep in library or library.endswith(".so")
+    if is_file and (kind is vendor.TRADER) != (vendor.TRADER.stem in os.path.basename(library)):
+        return []
+    if not is_file and library != "compatible" and not vendor.package_libraries(library, kind):
+        return []
+    return [] if library == "compatible" and kind is vendor.TRADER else [vendor.resolve(library, kind)]
+
+
+def _list(kind: vendor.Kind, found: list[tuple[str, str]], named: bool) -> bool:
+    """Prints what they are; True when the first, which would be taken, is refused."""
+    trader = kind is vendor.TRADER
+    described = [vendor.describe_trader(*f) if trader else vendor.describe(*f) for f in found]
+    print(f"{kind.noun}:")
     for position, v in enumerate(described):
         print(f"{' ' if position else '*'} {v.path}\n    found by: {v.source}\n    {_what_it_is(v)}")
-    first = described[0]
-    why = "it was named" if args.library else "the first in the order TICKENGINE_MDAPI, packages, loader path"
-    if first.error:
-        print(f"\n* would be taken ({why}), but is refused: name another one with library=")
-        return 1
-    print(f"\n* would be used ({why})")
-    return 0
+    why = "it was named" if named else f"the first in the order {kind.environment}, packages, loader path"
+    refused = bool(described[0].error)
+    verdict = "would be taken ({}), but is refused: name another one with library=" if refused else "would be used ({})"
+    print(f"\n* {verdict.format(why)}\n")
+    return refused
 
 
-def _what_it_is(v: vendor.Vendor) -> str:
+def _what_it_is(v: vendor.Vendor | vendor.TraderVendor) -> str:
     if v.error:
         return f"refused: {v.error}"
     notes = "\n    evaluation build: production fronts refuse it" if v.evaluation else ""
+    if isinstance(v, vendor.TraderVendor):
+        return f"version {v.version}, tables of {v.tables_of} ({v.api_slots} api slots, {v.spi_slots} callbacks){notes}"
     return (
         f"version {v.version}, generation {v.generation}, layout L{v.layout} "
         f"(structs as of {v.layouts_of}, {v.api_slots} api slots){notes}"

@@ -21,15 +21,15 @@ _FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?"
 
 # What fits into the vendor's login request, terminating NUL excluded.
 MAX_PASSWORD = 40
-_SIZES = {"broker_id": 10, "investor_id": 15, "app_id": 32, "auth_code": 16}
+SIZES = {"broker_id": 10, "investor_id": 15, "app_id": 32, "auth_code": 16}
 
 
-def check_front(front: str | bytes) -> str:
+def check_front(front: str | bytes, name: str = "md_server") -> str:
     """*front* as ``tcp://host:port``. A bare ``host:port`` (as AlgoPlus accounts have it) is completed.
 
     Raises `ConfigError`. The vendor library itself would crash on any other scheme.
     """
-    text = _text(front, "md_server").strip()
+    text = _text(front, name).strip()
     if "://" not in text:
         text = "tcp://" + text
     match = _FRONT.fullmatch(text)
@@ -38,17 +38,17 @@ def check_front(front: str | bytes) -> str:
     return text.rstrip("/")
 
 
-def check_fronts(md_server: str | bytes | Sequence[str | bytes]) -> list[str]:
-    """One address, several separated by commas, or a list of them."""
-    if isinstance(md_server, (str, bytes)):
-        items: list[str] = [part for part in _text(md_server, "md_server").split(",") if part.strip()]
-    elif isinstance(md_server, Sequence):
-        items = [_text(item, "md_server") for item in md_server]
+def check_fronts(server: str | bytes | Sequence[str | bytes], name: str = "md_server") -> list[str]:
+    """One address, several separated by commas, or a list of them. *name*: of the argument."""
+    if isinstance(server, (str, bytes)):
+        items: list[str] = [part for part in _text(server, name).split(",") if part.strip()]
+    elif isinstance(server, Sequence):
+        items = [_text(item, name) for item in server]
     else:
-        raise ConfigError(f"md_server must be a front address or a list of them, not {type(md_server).__name__}")
+        raise ConfigError(f"{name} must be a front address or a list of them, not {type(server).__name__}")
     if not items:
-        raise ConfigError("md_server is empty: give the front's address, such as tcp://127.0.0.1:41213")
-    return [check_front(item) for item in items]
+        raise ConfigError(f"{name} is empty: give the front's address, such as tcp://127.0.0.1:41213")
+    return [check_front(item, name) for item in items]
 
 
 def _text(value: Any, name: str) -> str:
@@ -100,11 +100,11 @@ def _version(value: Any) -> str:
     return text
 
 
-def _credential(value: Any, name: str) -> str:
-    return checked(_text(value, name), name, _SIZES[name]).reveal()
+def credential(value: Any, name: str) -> str:
+    return checked(_text(value, name), name, SIZES[name]).reveal()
 
 
-def _directory(text: str) -> str:
+def directory(text: str) -> str:
     """Absolute, as this process sees it: the engine process may stand elsewhere."""
     return os.path.abspath(os.path.expanduser(text)) if text else ""
 
@@ -156,15 +156,15 @@ def settings(
     if not ids:
         raise ConfigError("instrument_id_list is empty: name at least one instrument")
     vendor_cpus, priority = placement.choose(cpus, realtime)
-    _credential(app_id, "app_id")
-    checked(auth_code, "auth_code", _SIZES["auth_code"])
+    credential(app_id, "app_id")
+    checked(auth_code, "auth_code", SIZES["auth_code"])
     return Settings(
         fronts=tuple(check_fronts(md_server)),
-        broker_id=_credential(broker_id, "broker_id"),
-        investor_id=_credential(investor_id, "investor_id"),
+        broker_id=credential(broker_id, "broker_id"),
+        investor_id=credential(investor_id, "investor_id"),
         password=checked(password, "password", MAX_PASSWORD),
         instruments=tuple(ids),
-        page_dir=_directory(_path(page_dir, "page_dir")),
+        page_dir=directory(_path(page_dir, "page_dir")),
         using_udp=bool(using_udp),
         multicast=bool(multicast),
         production=bool(production),

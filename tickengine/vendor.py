@@ -11,18 +11,21 @@ import multiprocessing
 import os
 import re
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from ._errors import ConfigError, TickEngineError, VendorLibraryError
 from ._shim import VendorInfo, lib
+from ._shim_td import TdInfo
 
 logger = logging.getLogger("tickengine")
 
 ENVIRONMENT = "TICKENGINE_MDAPI"
+TRADER_ENVIRONMENT = "TICKENGINE_TDAPI"
 
-# Packages that carry the market-data library, and the folder it is in. Best first: newer versions are
+# Packages that carry the vendor's libraries, and the folder they are in. Best first: newer versions are
 # what today's fronts need; python-ctp-deps talks to the loopback front; the last two are for evaluation
 # fronts and for another maker's.
 _FOLDERS: dict[str, str] = {
@@ -40,9 +43,29 @@ PACKAGES: tuple[str, ...] = tuple(_FOLDERS)
 PLAIN_FTD_PACKAGE = "python-ctp-deps"
 _IMPORT_NAMES = {"ctp": "ctp-python", "ctp_deps": "python-ctp-deps"}  # where it is not the package's own
 
-# From the beginning of a path part: "_thostmduserapi.so" is a SWIG module, "libsoptthost..." the option product.
-_MD_FILE = re.compile(r"(^|/)(lib)?thostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
-_SYSTEM_NAMES = ("libthostmduserapi_se.so", "thostmduserapi_se.so", "libthostmduserapi.so", "thostmduserapi.so")
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the vendor's two libraries: by which names it is found, and what it is called in messages."""
+
+    noun: str
+    stem: str
+    environment: str
+
+    @property
+    def file(self) -> re.Pattern[str]:
+        # From the beginning of a path part: "_thostmduserapi.so" is a SWIG module, "libsoptthost..." the
+        # option product.
+        return re.compile(rf"(^|/)(lib)?{self.stem}(_se)?(-[0-9a-f]{{8}})?\.so$")
+
+    @property
+    def system_names(self) -> tuple[str, ...]:
+        return tuple(f"{lib}{self.stem}{se}.so" for se in ("_se", "") for lib in ("lib", ""))
+
+
+MARKET_DATA = Kind("market data", "thostmduserapi", ENVIRONMENT)
+TRADER = Kind("trading", "thosttraderapi", TRADER_ENVIRONMENT)
+
 _PROBE_LIMIT_S = 20.0
 _LOADER_CONFIGURATION = "/etc/ld.so.conf"
 _LOADER_DEFAULTS = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
@@ -69,8 +92,26 @@ class Vendor:
     """Why it is refused; then what is above is not known."""
 
 
-def package_libraries(package: str) -> list[str]:
-    """Paths of the market-data library in an installed package; empty if it has none.
+@dataclass(frozen=True)
+class TraderVendor:
+    """A trader library that was found: where, by which way, and what it is."""
+
+    path: str
+    source: str
+    version: str = ""
+    """GetApiVersion(), as the library tells it."""
+    tables_of: str = ""
+    """The version whose slots and layouts are used."""
+    api_slots: int = 0
+    spi_slots: int = 0
+    evaluation: bool = False
+    """An evaluation build (``_CP``): production fronts refuse it."""
+    error: str = ""
+    """Why it is refused; then what is above is not known."""
+
+
+def package_libraries(package: str, kind: Kind = MARKET_DATA) -> list[str]:
+    """Paths of the library of that *kind* in an installed package; empty if it has none.
 
     The package is not imported: its list of files is read, or, where it has none, the folder that is known
     for it is looked into.
@@ -80,13 +121,13 @@ def package_libraries(package: str) -> list[str]:
         distribution = importlib.metadata.distribution(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return []
-    names = [str(distribution.locate_file(f)) for f in distribution.files or [] if _MD_FILE.search(str(f))]
+    names = [str(distribution.locate_file(f)) for f in distribution.files or [] if kind.file.search(str(f))]
     if not names:
         # No list, or (older pips, for data files) one with other paths.
         folder = next((f for p, f in _FOLDERS.items() if _normal(p) == _normal(package)), None)
         bases = [str(distribution.locate_file("")), sysconfig.get_path("data")]
         names = [n for base in bases if folder for n in sorted(glob.glob(f"{glob.escape(base)}/{folder}/*.so"))]
-    found = [os.path.realpath(n) for n in names if _MD_FILE.search(n) and os.path.exists(n)]
+    found = [os.path.realpath(n) for n in names if kind.file.search(n) and os.path.exists(n)]
     return list(dict.fromkeys(found))
 
 
@@ -99,15 +140,15 @@ def compatible_library() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "libcompatible.so")
 
 
-def _candidates() -> Iterator[tuple[str, str]]:
-    from_environment = os.environ.get(ENVIRONMENT)
+def _candidates(kind: Kind) -> Iterator[tuple[str, str]]:
+    from_environment = os.environ.get(kind.environment)
     if from_environment:
-        yield from_environment, f"environment variable {ENVIRONMENT}"
+        yield from_environment, f"environment variable {kind.environment}"
     for package in PACKAGES:
-        for path in package_libraries(package):
+        for path in package_libraries(package, kind):
             yield path, f"package {package}"
     for directory, source in _loader_directories():
-        for name in _SYSTEM_NAMES:
+        for name in kind.system_names:
             if directory and os.path.exists(os.path.join(directory, name)):
                 yield os.path.join(directory, name), source
 
@@ -161,6 +202,21 @@ def probe(path: str, source: str = "path", override_version: str = "") -> Vendor
     )
 
 
+def probe_trader(path: str, source: str = "path", override_version: str = "") -> TraderVendor:
+    """`probe`, for a trader library. A version that the tables do not have is refused, never guessed."""
+    info = TdInfo()
+    lib().td_probe(os.fsencode(path), override_version.encode(), ct.byref(info))
+    return TraderVendor(
+        path,
+        source,
+        info.version.decode("ascii", "replace").strip(),
+        info.tables_of.decode(),
+        info.api_slots,
+        info.spi_slots,
+        bool(info.evaluation),
+    )
+
+
 def warn_of_doubts(found: Vendor, production: bool, override_version: str) -> None:
     """Log what is likely not meant: an evaluation build for a production front, a version that is believed."""
     if found.evaluation and production:
@@ -179,26 +235,27 @@ def warn_of_doubts(found: Vendor, production: bool, override_version: str) -> No
         )
 
 
-def candidates() -> list[tuple[str, str]]:
+def candidates(kind: Kind = MARKET_DATA) -> list[tuple[str, str]]:
     """Every library that can be found, with where it was found; the first is what `resolve` uses."""
     seen: dict[str, str] = {}
-    for path, source in _candidates():
+    for path, source in _candidates(kind):
         seen.setdefault(path, source)
     return list(seen.items())
 
 
-def resolve(library: str | None) -> tuple[str, str]:
+def resolve(library: str | None, kind: Kind = MARKET_DATA) -> tuple[str, str]:
     """Which library to use: (path, how it was found).
 
     Args:
-        library: a path; the name of an installed package; ``"compatible"`` for our own; None to look
-            in ``TICKENGINE_MDAPI``, the known packages and the loader's path, in this order.
+        library: a path; the name of an installed package; ``"compatible"`` for our own, which is one of
+            market data; None to look in ``TICKENGINE_MDAPI`` or ``TICKENGINE_TDAPI``, the known packages and
+            the loader's path, in this order.
 
     Raises:
         ConfigError: the path or package does not exist or has no library.
         VendorLibraryError: nothing was found.
     """
-    if library == "compatible":
+    if library == "compatible" and kind is MARKET_DATA:
         if not os.path.exists(compatible_library()):
             raise ConfigError(
                 f"{compatible_library()!r} does not exist; install tickengine with pip, which compiles it"
@@ -209,20 +266,20 @@ def resolve(library: str | None) -> tuple[str, str]:
             if not os.path.exists(library):
                 raise ConfigError(f"vendor library {library!r} does not exist")
             return os.path.abspath(library), "path"
-        paths = package_libraries(library)
+        paths = package_libraries(library, kind)
         if not paths:
             raise ConfigError(
-                f"package {library!r} is not installed or carries no market-data library; "
+                f"package {library!r} is not installed or carries no library for {kind.noun}; "
                 f"known ones: {', '.join(PACKAGES)}"
             )
         return paths[0], f"package {library}"
-    found = candidates()
+    found = candidates(kind)
     if not found:
         raise VendorLibraryError(
             "resolve",
             -8,
-            "no vendor library was found: install one (pip install 'tickengine[ctp]'), "
-            f"set {ENVIRONMENT} to its path, or pass library=",
+            f"no vendor library was found for {kind.noun}: install one (pip install 'tickengine[ctp]'), "
+            f"set {kind.environment} to its path, or pass library=",
         )
     path, source = found[0]
     if not os.path.exists(path):
@@ -236,29 +293,43 @@ def describe(path: str, source: str) -> Vendor:
     Blocks while the library is loaded, 20 s at most. One that crashes or hangs on loading is reported as
     refused too. For programs with one thread: it forks.
     """
+    found = _elsewhere(probe, path, source)
+    return Vendor(path, source, error=found) if isinstance(found, str) else found
+
+
+def describe_trader(path: str, source: str) -> TraderVendor:
+    """`describe`, for a trader library."""
+    found = _elsewhere(probe_trader, path, source)
+    return TraderVendor(path, source, error=found) if isinstance(found, str) else found
+
+
+_V = TypeVar("_V", Vendor, TraderVendor)
+
+
+def _elsewhere(probing: Callable[[str, str], _V], path: str, source: str) -> _V | str:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_describe, args=(path, source, theirs))
+    process = context.Process(target=_describe, args=(probing, path, source, theirs))
     process.start()
     theirs.close()
     try:
         if not ours.poll(_PROBE_LIMIT_S):
-            return Vendor(path, source, error=f"it has not been loaded within {_PROBE_LIMIT_S:g} s")
-        found: Vendor = ours.recv()
+            return f"it has not been loaded within {_PROBE_LIMIT_S:g} s"
+        found: _V | str = ours.recv()
         return found
     except EOFError:
         process.join()
-        return Vendor(path, source, error=f"loading it ended the process (exit status {process.exitcode})")
+        return f"loading it ended the process (exit status {process.exitcode})"
     finally:
         process.kill()
         process.join()
         ours.close()
 
 
-def _describe(path: str, source: str, answer: Connection) -> None:
+def _describe(probing: Callable[[str, str], _V], path: str, source: str, answer: Connection) -> None:
     try:
-        answer.send(probe(path, source))
+        answer.send(probing(path, source))
     except TickEngineError as error:
-        answer.send(Vendor(path, source, error=str(error)))
+        answer.send(str(error))
     answer.close()
     os._exit(0)  # past the static destructors of what was loaded

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from . import _shim, placement
@@ -43,8 +43,7 @@ class VendorApi:
         self._released = False
         self._waking = threading.Lock()
         self.call = ""  # the library's function that a thread is in, for words about a hang
-        self._flow_path = flow_path
-        self._known_descriptors = frozenset(_inheritable_descriptors())
+        self._descriptors = Descriptors(flow_path)
         self._placed = functools.partial(placement.inherited, settings.cpus, settings.realtime)
         with self._placed():
             lib().md_create(
@@ -122,19 +121,7 @@ class VendorApi:
 
     def close_on_exec(self) -> None:
         """Keep the vendor's socket and flow files from programs that this process starts."""
-        try:
-            found = _inheritable_descriptors()
-        except OSError as error:  # no descriptor is left to look with; the connection stands all the same
-            logger.warning("the vendor library's descriptors could not be looked at: %s", error.strerror)
-            return
-        for fd in found:
-            if fd <= 2 or fd in self._known_descriptors:
-                continue
-            try:
-                if os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", self._flow_path)):
-                    os.set_inheritable(fd, False)
-            except OSError:
-                continue  # closed meanwhile
+        self._descriptors.close_on_exec()
 
     def release(self) -> None:
         """Give the api back. Blocks some milliseconds; can be repeated.
@@ -145,13 +132,42 @@ class VendorApi:
             if self._released:
                 return
             self._released = True
-        thread = threading.Thread(target=lib().md_release, args=(self._md,), name="tickengine-release", daemon=True)
-        thread.start()
-        thread.join(RELEASE_LIMIT_S)
-        if thread.is_alive():
-            logger.error("the vendor library's Release has not returned for %g s; it is left behind", RELEASE_LIMIT_S)
-        else:
+        if release_aside(lib().md_release, self._md):
             lib().md_free(self._md)
+
+
+def release_aside(release: Callable[[ct.c_void_p], None], handle: ct.c_void_p) -> bool:
+    """Release on a thread of its own. False: it has not returned in time and is left behind, with the handle."""
+    thread = threading.Thread(target=release, args=(handle,), name="tickengine-release", daemon=True)
+    thread.start()
+    thread.join(RELEASE_LIMIT_S)
+    if thread.is_alive():
+        logger.error("the vendor library's Release has not returned for %g s; it is left behind", RELEASE_LIMIT_S)
+    return not thread.is_alive()
+
+
+class Descriptors:
+    """What a vendor library opens, told from what was open before it was there."""
+
+    def __init__(self, flow_path: str) -> None:
+        self._flow_path = flow_path
+        self._known = frozenset(_inheritable_descriptors())
+
+    def close_on_exec(self) -> None:
+        """Keep the vendor's socket and flow files from programs that this process starts."""
+        try:
+            found = _inheritable_descriptors()
+        except OSError as error:  # no descriptor is left to look with; the connection stands all the same
+            logger.warning("the vendor library's descriptors could not be looked at: %s", error.strerror)
+            return
+        for fd in found:
+            if fd <= 2 or fd in self._known:
+                continue
+            try:
+                if os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", self._flow_path)):
+                    os.set_inheritable(fd, False)
+            except OSError:
+                continue  # closed meanwhile
 
 
 def _inheritable_descriptors() -> list[int]:

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 3
+#define TK_ABI_VERSION 4
 
 enum {
     TK_OK = 0,
@@ -27,7 +27,7 @@ enum {
     TK_E_NOT_FOUND = -3,  /* no such segment, instrument or file */
     TK_E_EXISTS = -4,     /* the name is taken by a live owner */
     TK_E_LAYOUT = -5,     /* not a segment of ours, damaged, or of another version */
-    TK_E_FULL = -6,       /* no free reader slot */
+    TK_E_FULL = -6,       /* no free reader slot; no room in the trade journal or the command ring */
     TK_E_BUSY = -7,       /* the reader is in use by another process or thread */
     TK_E_VENDOR = -8,     /* the vendor library cannot be used */
     TK_E_STATE = -9,      /* the call does not fit the state */
@@ -388,6 +388,181 @@ TK_API int32_t tk_forwarder_info_get(tk_forwarder *forwarder, tk_forwarder_info 
 /* Blocks up to timeout_ns for the log's end to be reached and delivered (drain) or for the thread to
  * stop. A thread stuck in a lock that a dead consumer holds is left behind: returns TK_E_BUSY. */
 TK_API int32_t tk_forwarder_stop(tk_forwarder *forwarder, int32_t drain, int64_t timeout_ns);
+
+/* ---- trading: the vendor library --------------------------------------------------------- */
+/* Structs go in and out in their canonical form: the fields of the newest vendor layout, by the vendor's
+ * names, without the places it keeps free; see tk_td_structs(). What a version lacks is zeros in what comes
+ * back, and is left out of what is sent. Texts are the vendor's bytes (GB18030). */
+typedef struct tk_td_info {
+    char path[512];
+    char version[64];    /* GetApiVersion(), as returned */
+    char tables_of[16];  /* the version whose slots and layouts are used */
+    uint32_t api_slots, spi_slots;
+    uint32_t factory_flags; /* number of bools the factory takes */
+    uint32_t evaluation; /* 1: an evaluation build ("_CP"), which production fronts refuse */
+} tk_td_info;
+
+/* Load a trader library (kept loaded) and recognise it, as tk_vendor_probe() does. Nothing is guessed: a
+ * version that is not in the tables is TK_E_VENDOR, unless override names the one it agrees with. */
+TK_API int32_t tk_td_probe(const char *path, const char *override_version, tk_td_info *out);
+/* The trader tables as JSON: {"api": {name: {"slots": n, "methods": {method: slot}}}, "spi": {name: {"slots": n,
+ * "callbacks": {callback: slot}}}, "versions": [{"version", "api", "spi", "factory_flags", "structs": {name:
+ * {"size": bytes, "fields": {name: [offset, size]}}}}]}. Only what the shim uses. */
+TK_API const char *tk_td_tables(void);
+/* The canonical structs as JSON: {name: {"number": in a record's Struct, "size": bytes, "fields": [[name, type,
+ * offset, size]]}}, type one of text, char, int, double. */
+TK_API const char *tk_td_structs(void);
+
+/* ---- trading: the journal ---------------------------------------------------------------- */
+/* An append-only file of 1024-byte records (docs/layout.md, TradeRecord). One writer, any number of readers
+ * in any process. Nothing in it is ever overwritten or lost; after a death of the writer at any moment each
+ * record is there whole or not at all. */
+enum {
+    TK_TR_EPOCH_STARTED = 1,       /* a writer has opened the journal. Value: its pid */
+    TK_TR_FRONT_CONNECTED = 2,
+    TK_TR_FRONT_DISCONNECTED = 3,  /* Reason */
+    TK_TR_HEARTBEAT_WARNING = 4,   /* Reason: seconds since the last message */
+    TK_TR_RSP_AUTHENTICATE = 5,    /* RspAuthenticate */
+    TK_TR_RSP_USER_LOGIN = 6,      /* RspUserLogin */
+    TK_TR_RSP_USER_LOGOUT = 7,     /* UserLogout */
+    TK_TR_RSP_SETTLEMENT_CONFIRM = 8, /* SettlementInfoConfirm */
+    TK_TR_RSP_ERROR = 9,
+    TK_TR_SENDING_ORDER = 20,      /* InputOrder, written before it leaves. Value: FrontID << 32 | SessionID */
+    TK_TR_SENT_ORDER = 21,         /* Reason: what ReqOrderInsert returned; not 0: it never left */
+    TK_TR_ORDER_NOT_SENT = 22,     /* InputOrder. ErrorMsg: why it never left this machine (UTF-8) */
+    TK_TR_SENDING_ACTION = 23,     /* InputOrderAction; the rest as for orders */
+    TK_TR_SENT_ACTION = 24,
+    TK_TR_ACTION_NOT_SENT = 25,
+    TK_TR_RSP_ORDER_INSERT = 30,   /* InputOrder: refused */
+    TK_TR_ERR_RTN_ORDER_INSERT = 31, /* InputOrder */
+    TK_TR_RTN_ORDER = 32,          /* Order */
+    TK_TR_RTN_TRADE = 33,          /* Trade */
+    TK_TR_RSP_ORDER_ACTION = 34,   /* InputOrderAction: refused */
+    TK_TR_ERR_RTN_ORDER_ACTION = 35, /* OrderAction */
+    TK_TR_RTN_INSTRUMENT_STATUS = 36, /* InstrumentStatus */
+    TK_TR_RTN_PRIVATE_SEQ_NO = 37, /* Value */
+    TK_TR_QRY_ORDER = 40,          /* Order: a row of an answer; HasData 0: an empty one */
+    TK_TR_QRY_TRADE = 41,          /* Trade */
+    TK_TR_QRY_POSITION = 42,       /* InvestorPosition */
+    TK_TR_QRY_ACCOUNT = 43,        /* TradingAccount */
+    TK_TR_QRY_OTHER = 44,          /* Instrument, DepthMarketData: queued, not in the journal */
+    TK_TR_SESSION_STATE = 50,      /* Value, ErrorMsg (UTF-8) */
+    TK_TR_RECONCILE_BEGAN = 51,    /* Value */
+    TK_TR_RECONCILE_DONE = 52,     /* Value */
+    TK_TR_NOTE = 53                /* Reason: TK_NOTE_*, ErrorMsg (UTF-8) */
+};
+enum { TK_NOTE_DAMAGED = 1 }; /* in place of a record that was found damaged */
+
+/* Layout of a record: one line "name offset size type" per field. */
+TK_API const char *tk_tlog_layout(void);
+
+typedef struct tk_tlog_writer tk_tlog_writer;
+/* Make the journal (mode 0600), or take over that of a dead writer; a live one's is TK_E_BUSY with its pid.
+ * Writes epoch_started. capacity: how many records it may hold, 0 for 2^20; disk space is reserved bit by
+ * bit ahead of use. Looks at every record there is. */
+TK_API int32_t tk_tlog_writer_open(const char *path, uint64_t capacity, tk_tlog_writer **out);
+TK_API void tk_tlog_writer_close(tk_tlog_writer *writer);
+/* Append a record: 1024 bytes, of which Stamp, Epoch and Crc are filled in, and the times if RecvTime is 0.
+ * TK_E_FULL: no room. From any thread. */
+TK_API int32_t tk_tlog_append(tk_tlog_writer *writer, const void *record, uint64_t *sequence);
+/* How many damaged records were found when it was opened. */
+TK_API uint64_t tk_tlog_writer_damaged(tk_tlog_writer *writer);
+
+typedef struct tk_tlog tk_tlog;
+typedef struct tk_tlog_info {
+    uint64_t head, capacity, room, damaged, unique_id;
+    int64_t created_ns;
+    int32_t writer_pid;
+    uint32_t writer_alive, epoch;
+} tk_tlog_info;
+
+TK_API int32_t tk_tlog_attach(const char *path, tk_tlog **out);
+/* No thread may be inside a call with it. */
+TK_API void tk_tlog_close(tk_tlog *tlog);
+TK_API int32_t tk_tlog_info_get(tk_tlog *tlog, tk_tlog_info *out);
+TK_API uint64_t tk_tlog_head(tk_tlog *tlog);
+/* Copy records [start, start + count), as many as there are. */
+TK_API int32_t tk_tlog_read(tk_tlog *tlog, uint64_t start, uint64_t count, void *out, uint64_t *copied);
+/* Blocks until there is a record `sequence` (returns 1), the time is over or a signal came (0). Negative: no
+ * limit. */
+TK_API int32_t tk_tlog_wait(tk_tlog *tlog, uint64_t sequence, int64_t timeout_ns);
+
+/* ---- trading: commands from another process ---------------------------------------------- */
+typedef struct tk_ring tk_ring;
+enum { TK_RING_INSERT = 1, TK_RING_ACTION = 2 };
+
+/* Make a ring for commands (docs/layout.md), in a file of mode 0600 with all its memory reserved. One process
+ * puts, one takes. capacity is rounded up to a power of two. */
+TK_API int32_t tk_ring_create(const char *path, uint64_t capacity, tk_ring **out);
+TK_API int32_t tk_ring_attach(const char *path, tk_ring **out);
+TK_API void tk_ring_close(tk_ring *ring);
+/* Put a command: TK_RING_INSERT with a canonical InputOrder, TK_RING_ACTION with an InputOrderAction. client_id
+ * is the caller's number of it, unique in the journal. TK_E_FULL: the taker is that far behind. One thread at a
+ * time. Does not block. */
+TK_API int32_t tk_ring_put(tk_ring *ring, uint32_t kind, uint64_t client_id, const void *payload, uint32_t size);
+/* Commands that are not done. */
+TK_API uint64_t tk_ring_waiting(tk_ring *ring);
+/* Pid of the process that takes, 0 if there is none alive. */
+TK_API int32_t tk_ring_taker(tk_ring *ring);
+/* Pid of the process that made it, 0 if it is dead. */
+TK_API int32_t tk_ring_maker(tk_ring *ring);
+
+/* ---- trading: the api -------------------------------------------------------------------- */
+typedef struct tk_td tk_td;
+enum { TK_TOPIC_RESTART = 0, TK_TOPIC_RESUME = 1, TK_TOPIC_QUICK = 2 };
+
+/* Create the vendor's api; see tk_md_create(). The journal must outlive it. */
+TK_API int32_t tk_td_create(const char *library, const char *override_version, const char *flow_path,
+                            int32_t production, tk_tlog_writer *journal, tk_td **out);
+TK_API int32_t tk_td_info_get(tk_td *td, tk_td_info *out);
+/* "tcp://host:port" only. Before or after init. */
+TK_API int32_t tk_td_register_front(tk_td *td, const char *front);
+/* How the private and the public flow begin. Before init. */
+TK_API int32_t tk_td_subscribe_topics(tk_td *td, int32_t private_mode, int32_t public_mode);
+TK_API int32_t tk_td_init(tk_td *td);
+/* The vendor's return code goes to *rc: 0 sent, -1 not connected, -2 a query is unanswered, -3 too many in a
+ * second. Neither these two requests nor their secrets are ever written down. */
+TK_API int32_t tk_td_authenticate(tk_td *td, const char *broker_id, const char *user_id, const char *product_info,
+                                  const char *auth_code, const char *app_id, int32_t request_id, int32_t *rc);
+TK_API int32_t tk_td_login(tk_td *td, const char *broker_id, const char *user_id, const char *password,
+                           const char *product_info, int32_t request_id, int32_t *rc);
+/* A request by the vendor's name for its method: ReqUserLogout (UserLogout), ReqSettlementInfoConfirm
+ * (SettlementInfoConfirm), and with the struct of their name without "Req": ReqQryOrder, ReqQryTrade,
+ * ReqQryInvestorPosition, ReqQryTradingAccount, ReqQryInstrument, ReqQryDepthMarketData. request_id: below 2^30,
+ * where those of orders and actions begin. */
+TK_API int32_t tk_td_request(tk_td *td, const char *method, const void *canonical, uint32_t size,
+                             int32_t request_id, int32_t *rc);
+TK_API int32_t tk_td_trading_day(tk_td *td, char *out, uint32_t size);
+/* The next callback, as a journal record of 1024 bytes; Stamp is its sequence + 1, 0 for one that is not in the
+ * journal. Every callback comes here, whatever the journal does with it. Blocks up to timeout_ns; also gets disk
+ * space for the journal ahead of need. Returns 1 and fills *out, or 0. */
+TK_API int32_t tk_td_next(tk_td *td, int64_t timeout_ns, void *out);
+/* Make a waiting tk_td_next return 0. */
+TK_API void tk_td_wake(tk_td *td);
+
+/* Let orders through, in this session and with order references from next_order_ref on (they never go back), or
+ * stop them. TK_E_STATE when that login's connection is gone by now. A disconnect closes the gate by itself, in
+ * the callback. */
+TK_API int32_t tk_td_sender_gate(tk_td *td, int32_t front_id, int32_t session_id, int64_t next_order_ref,
+                                 int32_t open);
+/* 1: orders are let through. */
+TK_API int32_t tk_td_sender_open(tk_td *td);
+/* Send a canonical InputOrder: OrderRef and RequestID are filled in, the journal has sending_order before it
+ * leaves and sent_order after. TK_OK: the vendor's method was called, *rc is its code; not 0: it did not leave.
+ * Anything else: it was not called, and the journal has order_not_sent with the reason. */
+TK_API int32_t tk_td_insert(tk_td *td, const void *input_order, uint64_t client_id, int64_t *order_ref, int32_t *rc);
+/* The same for a canonical InputOrderAction. */
+TK_API int32_t tk_td_action(tk_td *td, const void *input_order_action, uint64_t client_id, int32_t *rc);
+/* A thread that takes commands from the ring and sends them in the same way. What is in the ring already is not
+ * sent: the journal gets order_not_sent for it, unless its client_id is in the journal already. The ring must
+ * outlive it. */
+TK_API int32_t tk_td_sender_start(tk_td *td, tk_ring *ring, int32_t wait_mode);
+TK_API void tk_td_sender_stop(tk_td *td);
+
+/* Stops the sender, then as tk_md_release(). */
+TK_API void tk_td_release(tk_td *td);
+/* Release if that has not been done, and free the handle. No thread may be inside a call with it. */
+TK_API void tk_td_free(tk_td *td);
 
 #ifdef __cplusplus
 }

@@ -1,10 +1,10 @@
 // The extern "C" wall: opaque handles in, status codes out, nothing thrown across.
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <new>
 
+#include "abi_guard.hpp"
 #include "clock.hpp"
 #include "errors.hpp"
 #include "forwarder.hpp"
@@ -36,21 +36,8 @@ struct tk_forwarder {
     std::shared_ptr<tk::Forwarder> forwarder;
 };
 
-namespace {
-
 using tk::fail;
-
-// Out of memory and the like become a status; everything else is reported the same way.
-template <typename F>
-std::int32_t guarded(const char* call, F&& body) {
-    try {
-        return body();
-    } catch (const std::exception& e) {
-        return fail(TK_E_SYS, "%s: %s", call, e.what());
-    }
-}
-
-}  // namespace
+using tk::guarded;
 
 extern "C" {
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "layout.hpp"
+#include "trade_layout.hpp"
 
 namespace tk {
 namespace {
@@ -75,18 +76,52 @@ constexpr Field kFields[] = {
 };
 #undef TK_FIELD
 
+#define TK_FIELD(field, type) {#field, offsetof(TradeRecord, field), sizeof(TradeRecord::field), type},
+constexpr Field kTradeFields[] = {
+    TK_FIELD(Stamp, "u8")
+    TK_FIELD(RecvTime, "i8")
+    TK_FIELD(RecvMonotonic, "i8")
+    TK_FIELD(Kind, "u2")
+    TK_FIELD(Struct, "u2")
+    TK_FIELD(Epoch, "u4")
+    TK_FIELD(RequestID, "i4")
+    TK_FIELD(ErrorID, "i4")
+    TK_FIELD(Reason, "i4")
+    TK_FIELD(IsLast, "u1")
+    TK_FIELD(HasInfo, "u1")
+    TK_FIELD(HasData, "u1")
+    TK_FIELD(Reserved0, "u1")
+    TK_FIELD(ClientID, "u8")
+    TK_FIELD(Value, "i8")
+    TK_FIELD(Crc, "u4")
+    TK_FIELD(ErrorMsg, "S")
+    TK_FIELD(Reserved1, "S")
+    TK_FIELD(Size, "u2")
+    TK_FIELD(Reserved2, "S")
+    TK_FIELD(Payload, "S")
+};
+#undef TK_FIELD
+
+template <std::size_t N>
+std::string lines(const Field (&fields)[N]) {
+    std::string t;
+    char line[96];
+    for (const Field& f : fields) {
+        std::snprintf(line, sizeof line, "%s %zu %zu %s\n", f.name, f.offset, f.size, f.type);
+        t += line;
+    }
+    return t;
+}
+
 }  // namespace
 
 const char* layout_text() {
-    static const std::string text = [] {
-        std::string t;
-        char line[96];
-        for (const Field& f : kFields) {
-            std::snprintf(line, sizeof line, "%s %zu %zu %s\n", f.name, f.offset, f.size, f.type);
-            t += line;
-        }
-        return t;
-    }();
+    static const std::string text = lines(kFields);
+    return text.c_str();
+}
+
+const char* trade_layout_text() {
+    static const std::string text = lines(kTradeFields);
     return text.c_str();
 }
 

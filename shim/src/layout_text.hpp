@@ -5,5 +5,6 @@ namespace tk {
 
 // One line per field: name offset size type (numpy's letters).
 const char* layout_text();
+const char* trade_layout_text();
 
 }  // namespace tk

@@ -1,27 +1,14 @@
 #include "md_api.hpp"
 
-#include <dirent.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "errors.hpp"
-#include "system.hpp"
 
 namespace tk {
 namespace {
-
-constexpr std::int64_t kThreadStart = 1000000000;
-// Zeros behind a request: a version between two known ones may read a struct that has grown.
-constexpr std::size_t kGrowth = 1024;
 
 // Writes a text into a field, refusing what does not fit: a cut password or id would be somebody else's.
 std::int32_t put(std::vector<char>* request, Field field, const char* text, const char* name) {
@@ -30,52 +17,6 @@ std::int32_t put(std::vector<char>* request, Field field, const char* text, cons
     std::memcpy(request->data() + field.offset, text, n);
     return TK_OK;
 }
-
-std::vector<int> thread_ids() {
-    std::vector<int> ids;
-    DIR* tasks = opendir("/proc/self/task");
-    if (tasks == nullptr) return ids;
-    while (const dirent* entry = readdir(tasks))
-        if (entry->d_name[0] != '.') ids.push_back(std::atoi(entry->d_name));
-    closedir(tasks);
-    return ids;
-}
-
-// True when the thread waits for input (or has ended): it has come to its loop.
-bool in_its_loop(int thread) {
-    char path[64], text[64] = "";
-    std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
-    std::FILE* f = std::fopen(path, "re");
-    if (f == nullptr) return true;
-    const bool read = std::fgets(text, sizeof text, f) != nullptr;
-    std::fclose(f);
-    if (!read) return true;
-    switch (std::atol(text)) {  // "running" reads as 0
-        case SYS_poll:
-        case SYS_ppoll:
-        case SYS_select:
-        case SYS_pselect6:
-        case SYS_epoll_wait:
-        case SYS_epoll_pwait:
-        case SYS_nanosleep:
-        case SYS_clock_nanosleep:
-            return true;
-        default:
-            return false;
-    }
-}
-
-// A request leaves no password behind on the heap.
-class Wiped {
-public:
-    explicit Wiped(std::vector<char>* v) : v_(v) {}
-    Wiped(const Wiped&) = delete;
-    Wiped& operator=(const Wiped&) = delete;
-    ~Wiped() { explicit_bzero(v_->data(), v_->size()); }
-
-private:
-    std::vector<char>* v_;
-};
 
 }  // namespace
 
@@ -89,14 +30,7 @@ MdApi::MdApi(VendorLibrary library, Writer* writer) : library_(std::move(library
 MdApi::~MdApi() { release(); }
 
 std::int32_t MdApi::create(const char* flow_path, bool using_udp, bool multicast, bool production) {
-    const std::string flow = flow_path;
-    if (flow.empty() || flow.back() != '/')
-        return fail(TK_E_ARG, "flow directory '%s' must end in '/'", flow_path);
-    // The vendor library ends the process with SIGSEGV when it cannot make its files: look first.
-    if (access(flow_path, W_OK | X_OK) != 0) return fail_system("flow directory '%s' cannot be written", flow_path);
-    // Its writes raise SIGPIPE when the front has just closed; ignored, that becomes an ordinary 4097.
-    struct sigaction pipe;
-    if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+    if (const std::int32_t rc = prepare_host(flow_path); rc != TK_OK) return rc;
     api_ = library_.create(flow_path, using_udp, multicast, production);
     if (api_ == nullptr) return fail(TK_E_VENDOR, "'%s' did not create an api", library_.path.c_str());
     reinterpret_cast<void (*)(void*, void*)>(slot(library_.tables.generation->register_spi))(api_, &spi_);
@@ -111,8 +45,7 @@ std::int32_t MdApi::ready(bool initialised) const {
 
 std::int32_t MdApi::register_front(const char* front) {
     if (const std::int32_t rc = ready(false); rc != TK_OK) return rc;
-    if (std::strncmp(front, "tcp://", 6) != 0)
-        return fail(TK_E_ARG, "front '%s' must begin with tcp:// (the vendor library crashes on anything else)", front);
+    if (const std::int32_t rc = check_front(front); rc != TK_OK) return rc;
     std::string copy = front;  // the parameter is a char*
     reinterpret_cast<void (*)(void*, char*)>(slot(library_.tables.generation->register_front))(api_, copy.data());
     return TK_OK;
@@ -122,29 +55,14 @@ std::int32_t MdApi::init() {
     if (const std::int32_t rc = ready(false); rc != TK_OK) return rc;
     if (initialised_) return fail(TK_E_STATE, "the api is initialised already");
     initialised_ = true;
-    const std::vector<int> before = thread_ids();
-    reinterpret_cast<void (*)(void*)>(slot(library_.tables.generation->init))(api_);
-    for (const int id : thread_ids())
-        if (std::find(before.begin(), before.end(), id) == before.end()) threads_.push_back(id);
+    threads_.started_by([this] { reinterpret_cast<void (*)(void*)>(slot(library_.tables.generation->init))(api_); });
     return TK_OK;
-}
-
-// Release a moment after Init hangs for ever now and then (6.3.6: 1 of 12 within 20 ms on a busy
-// machine): it tells a thread to stop that has not begun, waits for it, and the thread then begins.
-// There is nothing to wait on but the threads themselves: until each has been seen waiting for input.
-void MdApi::wait_until_threads_run() const {
-    const std::int64_t deadline = monotonic_ns() + kThreadStart;
-    for (const int thread : threads_)
-        while (!in_its_loop(thread) && monotonic_ns() < deadline) {
-            const timespec moment{0, 200000};
-            nanosleep(&moment, nullptr);
-        }
 }
 
 void MdApi::release() {
     if (api_ == nullptr) return;
     const Generation& g = *library_.tables.generation;
-    wait_until_threads_run();
+    threads_.wait_until_they_run();
     // In this order and once: with the spi still set, Release first delivers everything received;
     // Join together with Release may hang for ever, so Join is never called.
     reinterpret_cast<void (*)(void*, void*)>(slot(g.register_spi))(api_, nullptr);

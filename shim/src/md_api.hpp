@@ -11,9 +11,9 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <vector>
 
 #include "tickshim.h"
+#include "vendor_host.hpp"
 #include "vendor_library.hpp"
 #include "writer.hpp"
 
@@ -58,13 +58,12 @@ public:
 private:
     void* slot(std::int8_t index) const { return (*static_cast<void***>(api_))[index]; }
     std::int32_t ready(bool initialised) const;
-    void wait_until_threads_run() const;
 
     VendorLibrary library_;
     Writer* writer_;
     void* api_ = nullptr;
     bool initialised_ = false;
-    std::vector<int> threads_;  // those that Init has started
+    VendorThreads threads_;
     Spi spi_{};
     void* vtable_[2 + kMaxSpiSlots] = {};  // two words in front: offset to top, type info
     std::mutex mutex_;

@@ -16,6 +16,7 @@ namespace tk {
 class Mapping {
 public:
     Mapping() = default;
+    Mapping(void* base, std::size_t size) : base_(base), size_(size) {}
     Mapping(void* base, std::size_t size, const struct stat& file)
         : base_(base), size_(size), device_(file.st_dev), inode_(file.st_ino) {}
     Mapping(const Mapping&) = delete;

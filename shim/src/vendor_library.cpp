@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "errors.hpp"
+#include "vendor_host.hpp"
 
 namespace tk {
 namespace {
@@ -21,17 +22,6 @@ constexpr const char* kApiVtable = "_ZTV15CThostFtdcMdApi";
 constexpr const char* kTraderVtable = "_ZTV19CThostFtdcTraderApi";
 constexpr const char* kSoptVersion = "_ZN8ctp_sopt15CThostFtdcMdApi13GetApiVersionEv";
 
-// The abstract class's vtable is exported: its size tells the number of slots without any version text.
-std::uint32_t vtable_slots(void* handle) {
-    void* symbol = dlsym(handle, kApiVtable);
-    Dl_info info;
-    ElfW(Sym)* entry = nullptr;
-    if (symbol == nullptr || dladdr1(symbol, &info, reinterpret_cast<void**>(&entry), RTLD_DL_SYMENT) == 0 ||
-        entry == nullptr || entry->st_size < 16)
-        return 0;
-    return static_cast<std::uint32_t>(entry->st_size / 8 - 2);  // less offset-to-top and type info
-}
-
 template <std::size_t N>
 void set_text(char (&to)[N], const std::string& from) {
     std::strncpy(to, from.c_str(), N - 1);
@@ -39,6 +29,16 @@ void set_text(char (&to)[N], const std::string& from) {
 }
 
 }  // namespace
+
+std::uint32_t vtable_slots(void* handle, const char* symbol_name) {
+    void* symbol = dlsym(handle, symbol_name);
+    Dl_info info;
+    ElfW(Sym)* entry = nullptr;
+    if (symbol == nullptr || dladdr1(symbol, &info, reinterpret_cast<void**>(&entry), RTLD_DL_SYMENT) == 0 ||
+        entry == nullptr || entry->st_size < 16)
+        return 0;
+    return static_cast<std::uint32_t>(entry->st_size / 8 - 2);  // less offset-to-top and type info
+}
 
 std::int32_t open_vendor_library(const char* path, const char* override_version, VendorLibrary* out) {
     struct stat st;
@@ -63,7 +63,7 @@ std::int32_t open_vendor_library(const char* path, const char* override_version,
         dlclose(handle);
         return rc;
     }
-    library.api_slots = vtable_slots(handle);
+    library.api_slots = vtable_slots(handle, kApiVtable);
     const bool overridden = override_version != nullptr && override_version[0] != '\0';
     if (void* version = dlsym(handle, kVersion); version != nullptr) {
         const char* text = reinterpret_cast<const char* (*)()>(version)();
@@ -81,16 +81,11 @@ std::int32_t open_vendor_library(const char* path, const char* override_version,
 }
 
 void* VendorLibrary::create(const char* flow_path, bool using_udp, bool multicast, bool production) const {
-    // The factory installs a SIGUSR1 handler; a host's own one is put back.
-    struct sigaction before;
-    const bool had_handler = sigaction(SIGUSR1, nullptr, &before) == 0 && before.sa_handler != SIG_DFL &&
-                             before.sa_handler != SIG_IGN;
-    void* api = factory_flags == 3
-                    ? reinterpret_cast<void* (*)(const char*, bool, bool, bool)>(factory)(flow_path, using_udp,
+    const HostSignal kept(SIGUSR1);
+    return factory_flags == 3
+               ? reinterpret_cast<void* (*)(const char*, bool, bool, bool)>(factory)(flow_path, using_udp,
                                                                                           multicast, production)
                     : reinterpret_cast<void* (*)(const char*, bool, bool)>(factory)(flow_path, using_udp, multicast);
-    if (had_handler) sigaction(SIGUSR1, &before, nullptr);
-    return api;
 }
 
 void describe(const VendorLibrary& library, tk_vendor_info* out) {

@@ -21,6 +21,9 @@ struct VendorLibrary {
     void* create(const char* flow_path, bool using_udp, bool multicast, bool production) const;
 };
 
+// The abstract class's vtable is exported: its size tells the number of slots without any version text.
+// 0: there is none.
+std::uint32_t vtable_slots(void* handle, const char* symbol_name);
 // The library stays loaded for the life of the process: its threads and static objects do not
 // survive being unmapped.
 std::int32_t open_vendor_library(const char* path, const char* override_version, VendorLibrary* out);

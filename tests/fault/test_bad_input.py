@@ -93,7 +93,7 @@ def test_no_library_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tickengine.vendor.PACKAGES", ())
     monkeypatch.delenv("TICKENGINE_MDAPI", raising=False)
     monkeypatch.setenv("LD_LIBRARY_PATH", "")
-    with pytest.raises(VendorLibraryError, match="no vendor library was found: install one"):
+    with pytest.raises(VendorLibraryError, match="no vendor library was found for market data: install one"):
         make(None)  # type: ignore[arg-type]
 
 

@@ -76,7 +76,7 @@ class Journal:
     records: list[Record] = field(default_factory=list)
 
     def add(self, kind: str, **values: Any) -> Record:
-        record = Record(len(self.records), kind, **values)
+        record = Record(len(self.records), kind, **{"is_last": True, **values})
         self.records.append(record)
         return record
 

@@ -36,6 +36,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [str(folder)])
     monkeypatch.setattr(vendor.sysconfig, "get_path", lambda _name: str(tmp_path / "prefix"))
     monkeypatch.delenv(vendor.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(vendor.TRADER_ENVIRONMENT, raising=False)
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     monkeypatch.setattr(vendor, "_LOADER_CONFIGURATION", str(tmp_path / "ld.so.conf"))
     monkeypatch.setattr(vendor, "_LOADER_DEFAULTS", ())
@@ -69,6 +70,42 @@ def test_the_library_of_every_package_is_found(
     assert vendor.candidates() == [(str(library), f"package {package}")]
     assert vendor.resolve(None) == (str(library), f"package {package}")
     assert vendor.resolve(package) == (str(library), f"package {package}")
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["with RECORD", "without RECORD"])
+@pytest.mark.parametrize(("package", "version", "folder", "name"), SHIPPED, ids=[p[0] for p in SHIPPED])
+def test_the_trader_library_of_every_package_is_found_beside_the_other(
+    install: Install, package: str, version: str, folder: str, name: str, record: bool
+) -> None:
+    trader = name.replace("mduser", "trader")
+    library = install(package, version, f"{folder}/{trader}", f"{folder}/{name}", record=record)
+    assert vendor.candidates(vendor.TRADER) == [(str(library), f"package {package}")]
+    assert vendor.resolve(None, vendor.TRADER) == (str(library), f"package {package}")
+    assert vendor.resolve(package, vendor.TRADER) == (str(library), f"package {package}")
+    assert vendor.resolve(package) == (str(library.with_name(name)), f"package {package}")
+
+
+def test_the_trader_library_has_an_environment_variable_of_its_own(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.so"
+    mine.write_text("no library")
+    installed = install("ctp-python", "6.7.13", "ctp/libthosttraderapi_se.so")
+    monkeypatch.setenv(vendor.TRADER_ENVIRONMENT, str(mine))
+    assert vendor.candidates(vendor.TRADER) == [
+        (str(mine), "environment variable TICKENGINE_TDAPI"),
+        (str(installed), "package ctp-python"),
+    ]
+    assert vendor.candidates() == []
+    assert vendor.resolve(str(installed), vendor.TRADER) == (str(installed), "path")
+
+
+def test_no_trader_library_says_what_to_do(install: Install) -> None:
+    install("ctp-python", "6.7.13", "ctp/libthostmduserapi_se.so")
+    with pytest.raises(VendorLibraryError, match="found for trading: install one.*TICKENGINE_TDAPI"):
+        vendor.resolve(None, vendor.TRADER)
+    with pytest.raises(ConfigError, match="carries no library for trading"):
+        vendor.resolve("ctp-python", vendor.TRADER)
 
 
 def test_all_known_packages_are_tried_and_nothing_is_imported(install: Install, site: Path) -> None:
@@ -172,10 +209,23 @@ def test_the_command_lists_what_is_found_what_is_refused_and_what_would_be_used(
     monkeypatch.setenv(vendor.ENVIRONMENT, genuine)
     assert main(["vendor"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"* {genuine}\n    found by: environment variable TICKENGINE_MDAPI\n")
+    assert text.startswith(f"market data:\n* {genuine}\n    found by: environment variable TICKENGINE_MDAPI\n")
     assert "version v6.3.6_20160606 10:26:14, generation G1, layout L1 (structs as of 6.3.6, 14 api slots)" in text
     assert f"  {bad}\n    found by: package AlgoPlus\n    refused: " in text and "cannot be loaded" in text
     assert "* would be used (the first in the order TICKENGINE_MDAPI, packages, loader path)" in text
+
+
+def test_the_command_lists_trader_libraries_too(
+    site: Path, genuine: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trader = genuine.replace("mduser", "trader")
+    monkeypatch.setenv(vendor.TRADER_ENVIRONMENT, trader)
+    for arguments in ([], ["--library", trader]):
+        assert main(["vendor", *arguments]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"trading:\n* {trader}\n")
+        assert "version v6.3.6_20160606 10:26:14, tables of 6.3.6 (79 api slots, 112 callbacks)" in text
+        assert "market data" not in text
 
 
 def test_the_command_fails_when_what_would_be_taken_is_refused(

@@ -1,36 +1,280 @@
-"""One record of the journal, as Python sees it."""
+"""What a journal record says: its fields, and the vendor's struct in it by the vendor's own names."""
 
 from __future__ import annotations
 
+import functools
+import json
+import struct as packing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from .._errors import ConfigError
+from .._shim import lib
+
+RECORD_SIZE = 1024
+PAYLOAD_OFFSET = 192
+PAYLOAD_SIZE = 832
+ERROR_MSG_SIZE = 81
+
+KINDS: dict[int, str] = {
+    1: "epoch_started",
+    2: "front_connected",
+    3: "front_disconnected",
+    4: "heartbeat_warning",
+    5: "rsp_authenticate",
+    6: "rsp_user_login",
+    7: "rsp_user_logout",
+    8: "rsp_settlement_confirm",
+    9: "rsp_error",
+    20: "sending_order",
+    21: "sent_order",
+    22: "order_not_sent",
+    23: "sending_action",
+    24: "sent_action",
+    25: "action_not_sent",
+    30: "rsp_order_insert",
+    31: "err_rtn_order_insert",
+    32: "rtn_order",
+    33: "rtn_trade",
+    34: "rsp_order_action",
+    35: "err_rtn_order_action",
+    36: "rtn_instrument_status",
+    37: "rtn_private_seq_no",
+    40: "qry_order",
+    41: "qry_trade",
+    42: "qry_position",
+    43: "qry_account",
+    44: "qry_other",
+    50: "session_state",
+    51: "reconcile_began",
+    52: "reconcile_done",
+    53: "note",
+}
+KIND_NUMBERS: dict[str, int] = {name: number for number, name in KINDS.items()}
+_OUR_WORDS = frozenset({22, 25, 50, 51, 52, 53})  # ErrorMsg in UTF-8; the others' is the vendor's GB18030
+Value = str | int | float
 
 
 @dataclass(slots=True, frozen=True)
 class Record:
-    """What happened, in the order in which it happened.
-
-    Attributes:
-        sequence: its number in the journal, from 0.
-        kind: what it is, such as ``rtn_order``.
-        recv_time, recv_monotonic: nanoseconds, wall clock (UTC) and monotonic, when it happened.
-        epoch: which writer of the journal wrote it, from 1.
-        data: the vendor's struct by the vendor's names, text stripped at its NUL and decoded; None for a null
-            pointer.
-        client_id: our number of the order that it is about, 0 for none.
-    """
+    """One record of the journal."""
 
     sequence: int
+    """Its place in the journal, from 0; -1 for an answer that is not kept there."""
     kind: str
     recv_time: int = 0
+    """Nanoseconds since 1970, UTC."""
     recv_monotonic: int = 0
     epoch: int = 0
     request_id: int = 0
-    is_last: bool = True
+    is_last: bool = False
     error_id: int = 0
+    """Of the answer's RspInfo; 0 also when there was none."""
     error_msg: str = ""
     reason: int = 0
     client_id: int = 0
     value: int = 0
-    struct: str = ""
     data: dict[str, Any] | None = None
+    """The vendor's struct: field name to value. None: there was none."""
+    struct: str = ""
+    """Which struct `data` is."""
+
+    @property
+    def front_session(self) -> tuple[int, int]:
+        """(FrontID, SessionID) of a ``sending_order`` or ``sending_action``: the session it was sent in."""
+        low = self.value & 0xFFFFFFFF
+        return self.value >> 32, low - (1 << 32) if low >= 1 << 31 else low
+
+
+@dataclass(frozen=True)
+class _Layout:
+    name: str
+    number: int
+    size: int
+    fields: tuple[tuple[str, str, int, int], ...]
+    packed: packing.Struct
+    names: tuple[str, ...]
+    is_text: tuple[bool, ...]
+
+
+_CODES = {"int": "i", "double": "d"}
+
+
+def _layout(name: str, number: int, size: int, fields: list[tuple[str, str, int, int]]) -> _Layout:
+    form, end = "<", 0
+    for _, kind, offset, length in fields:
+        form += f"{offset - end}x" if offset > end else ""
+        form += _CODES.get(kind) or f"{length}s"
+        end = offset + length
+    form += f"{size - end}x"
+    return _Layout(
+        name,
+        number,
+        size,
+        tuple(fields),
+        packing.Struct(form),
+        tuple(f[0] for f in fields),
+        tuple(f[1] in ("text", "char") for f in fields),
+    )
+
+
+@functools.cache
+def _layouts() -> tuple[dict[str, _Layout], dict[int, _Layout]]:
+    told = json.loads(lib().td_structs())
+    made = [_layout(n, s["number"], s["size"], [tuple(f) for f in s["fields"]]) for n, s in told.items()]
+    return {layout.name: layout for layout in made}, {layout.number: layout for layout in made}
+
+
+def struct_names() -> list[str]:
+    """The structs that can be in a record or a request."""
+    return list(_layouts()[0])
+
+
+def struct_fields(name: str) -> dict[str, str]:
+    """Field names of a struct and their types: ``text``, ``char``, ``int``, ``double``."""
+    return {field: kind for field, kind, _, _ in _find(name).fields}
+
+
+def struct_dtype(name: str) -> np.dtype[Any]:
+    """The struct as a numpy type, texts as bytes: for looking at many records at once."""
+    layout = _find(name)
+    kinds = {"int": "<i4", "double": "<f8"}
+    return np.dtype(
+        {
+            "names": [f[0] for f in layout.fields],
+            "formats": [kinds.get(kind) or f"S{size}" for _, kind, _, size in layout.fields],
+            "offsets": [f[2] for f in layout.fields],
+            "itemsize": layout.size,
+        }
+    )
+
+
+@functools.cache
+def record_dtype() -> np.dtype[Any]:
+    """A whole record as a numpy type, as the shim tells it; ``Payload`` is raw bytes."""
+    fields = [line.split() for line in lib().tlog_layout().decode().splitlines()]
+    return np.dtype(
+        {
+            "names": [f[0] for f in fields],
+            "formats": [f"V{f[2]}" if f[0] == "Payload" else f"S{f[2]}" if f[3] == "S" else f"<{f[3]}" for f in fields],
+            "offsets": [int(f[1]) for f in fields],
+            "itemsize": RECORD_SIZE,
+        }
+    )
+
+
+def _find(name: str) -> _Layout:
+    try:
+        return _layouts()[0][name]
+    except KeyError:
+        raise ConfigError(f"struct {name!r} is not known; known ones: {', '.join(struct_names())}") from None
+
+
+def _text(raw: bytes) -> str:
+    cut = raw.partition(b"\0")[0]
+    try:
+        return cut.decode("ascii")
+    except UnicodeDecodeError:
+        return cut.decode("gb18030", "replace")
+
+
+_HEAD = packing.Struct("<QqqHHIiiiBBBxQqI81sxH")
+
+
+def decode(raw: bytes | memoryview) -> Record:
+    """The record in 1024 bytes."""
+    stamp, recv_time, recv_monotonic, kind, struct, epoch, request_id, *rest = _HEAD.unpack_from(raw)
+    error_id, reason, is_last, _has_info, has_data, client_id, value, _crc, error_msg, size = rest
+    name, data = "", None
+    if struct:
+        layout = _layouts()[1].get(struct)
+        if layout is None:
+            raise ConfigError(f"record {stamp - 1} holds struct {struct}, which this version does not know; update it")
+        name = layout.name
+        if has_data:
+            # An older writer's struct may be shorter: what came later is zeros.
+            data = decode_struct(name, bytes(raw[PAYLOAD_OFFSET : PAYLOAD_OFFSET + min(size, layout.size)]))
+    words = error_msg.partition(b"\0")[0]
+    return Record(
+        stamp - 1,
+        KINDS.get(kind, f"kind_{kind}"),
+        recv_time,
+        recv_monotonic,
+        epoch,
+        request_id,
+        bool(is_last),
+        error_id,
+        words.decode("utf-8" if kind in _OUR_WORDS else "gb18030", "replace"),
+        reason,
+        client_id,
+        value,
+        data,
+        name,
+    )
+
+
+def encode(record: Record) -> bytes:
+    """A record's 1024 bytes, for `tk_tlog_append`, which fills in stamp, epoch and check sum."""
+    number = KIND_NUMBERS.get(record.kind)
+    if number is None:
+        raise ConfigError(f"kind {record.kind!r} is not known")
+    payload = b""
+    if record.data is not None:
+        payload = encode_struct(record.struct, record.data)
+    encoding = "utf-8" if number in _OUR_WORDS else "gb18030"
+    words = record.error_msg.encode(encoding)
+    if len(words) > ERROR_MSG_SIZE:  # whole characters only
+        words = words[:ERROR_MSG_SIZE].decode(encoding, "ignore").encode(encoding)
+    head = _HEAD.pack(
+        *(0, record.recv_time, record.recv_monotonic, number, _find(record.struct).number if record.struct else 0, 0),
+        *(record.request_id, record.error_id, record.reason, record.is_last, 0, record.data is not None),
+        *(record.client_id, record.value, 0, words, len(payload)),
+    )
+    return head.ljust(PAYLOAD_OFFSET, b"\0") + payload.ljust(PAYLOAD_SIZE, b"\0")
+
+
+def decode_struct(name: str, raw: bytes) -> dict[str, Any]:
+    """A canonical struct's bytes as field names and values; missing bytes at the end are zeros."""
+    layout = _find(name)
+    values = layout.packed.unpack(raw.ljust(layout.size, b"\0"))
+    return {n: _text(v) if text else v for n, text, v in zip(layout.names, layout.is_text, values)}
+
+
+def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
+    """The canonical struct's bytes; fields that are not given are empty or 0.
+
+    Raises:
+        ConfigError: a field is not in the struct, has another type, or does not fit.
+    """
+    layout = _find(name)
+    given = dict(values)
+    packed: list[Any] = []
+    for field, kind, _, size in layout.fields:
+        value = given.pop(field, None)
+        if kind in ("text", "char"):
+            packed.append(_encoded(f"{name}.{field}", value, size - 1 if kind == "text" else 1))
+        elif value is None:
+            packed.append(0)
+        elif isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
+            raise ConfigError(f"{name}.{field} must be a number ({kind}), not {value!r}")
+        elif kind == "int" and not -(1 << 31) <= value < 1 << 31:
+            raise ConfigError(f"{name}.{field} must fit 32 bits, not {value!r}")
+        else:
+            packed.append(int(value) if kind == "int" else float(value))
+    if given:
+        raise ConfigError(f"{name} has no field {', '.join(map(repr, given))}; it has {', '.join(layout.names)}")
+    return layout.packed.pack(*packed)
+
+
+def _encoded(what: str, value: Any, limit: int) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, (str, bytes)):
+        raise ConfigError(f"{what} must be a text, not {value!r}")
+    raw = value if isinstance(value, bytes) else value.encode("gb18030")
+    if len(raw) > limit or b"\0" in raw:
+        raise ConfigError(f"{what} must have at most {limit} bytes without NUL, not {value!r}")
+    return raw

@@ -196,7 +196,9 @@ class TradingSession:
         self.disconnects += 1
         self._forget_connection("the connection was lost")
         self._set_state("connecting")
-        logger.warning("trading front disconnected: %s; the vendor library reconnects", disconnect_reason(record.reason))
+        logger.warning(
+            "trading front disconnected: %s; the vendor library reconnects", disconnect_reason(record.reason)
+        )
 
     def _forget_connection(self, why: str) -> None:
         for name in ("answer", "check"):
@@ -248,7 +250,7 @@ class TradingSession:
             self._refused("login", record)
             return
         self._login = record.data or {}
-        self.trading_day = self._login.get("TradingDay", "")
+        self.trading_day = str(self._login.get("TradingDay", ""))
         self.logins += 1
         self._set_state("logged_in")
         self._confirm()

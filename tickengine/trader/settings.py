@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import ConfigError
 from .._secret import Secret, checked, hidden
-from ..config import SIZES, check_fronts, credential, directory
+from ..config import MAX_PASSWORD, SIZES, check_fronts, credential, directory
 
 RESUME_MODES = {"restart": 0, "resume": 1, "quick": 2}
 
@@ -65,10 +66,10 @@ def trading_settings(
         fronts=tuple(check_fronts(td_server, "td_server")),
         broker_id=broker,
         investor_id=investor,
-        password=checked(password, "password", SIZES["password"]),
+        password=checked(password, "password", MAX_PASSWORD),
         app_id=credential(app_id, "app_id"),
         auth_code=checked(auth_code, "auth_code", SIZES["auth_code"]),
-        flow_dir=directory(flow_dir),
+        flow_dir=directory(os.fsdecode(flow_dir)),
         private_topic=RESUME_MODES[private],
         public_topic=RESUME_MODES[public],
         production=bool(production),

@@ -55,7 +55,7 @@ class Delivery:
             # A reset throws away what waits here; the part of the message must be on its way before.
             connection.flush(now)
         connection.cut = CutOrder(
-            fault.how, None, time.monotonic() + self._send_timeout_s, partial(self._after, fault.outage_s)
+            fault.how, None, time.monotonic() + self._send_timeout_s, done=partial(self._after, fault.outage_s)
         )
 
     def _after(self, outage_s: float) -> None:

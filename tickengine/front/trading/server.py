@@ -18,7 +18,8 @@ from tickengine.front import clock
 from tickengine.front.controls import CALL_TIMEOUT_S
 from tickengine.front.listener import Listener
 from tickengine.front.loop import FrontLoop
-from tickengine.front.server import HEARTBEAT_S, PASSWORD_BYTES, SEND_TIMEOUT_S, Front
+from tickengine.front.server import HEARTBEAT_S, SEND_TIMEOUT_S, Front
+from tickengine.front.session import PASSWORD_BYTES
 from tickengine.front.trading.controls import TradingControls
 from tickengine.front.trading.delivery import Delivery
 from tickengine.front.trading.exchange import Exchange, Quote
