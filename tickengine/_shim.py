@@ -18,7 +18,7 @@ from ._errors import ShimError, TickEngineError, from_status
 
 ABI_VERSION = 4
 
-TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED = range(6)
+TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED, TAKE_INTERRUPTED = range(7)
 LOOK = -100  # tk_reader_spin: the state says why there is nothing
 WAIT_MODES = {"adaptive": 0, "spin": 1, "block": 2}
 START_NOW, START_OLDEST = -1, -2
@@ -219,6 +219,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_queue_wait_bound", _U32, (_P, _U32, _I64)),
     ("tk_reader_open", "status", (_P, _P, _PP)),
     ("tk_reader_close", None, (_P,)),
+    ("tk_reader_interrupt", None, (_P,)),
     ("tk_reader_free", None, (_P,)),
     ("tk_reader_take", _I32, None),
     ("tk_reader_poll", _I32, None),

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import Closed, ConfigError
-from ._shim import LOOK, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED, WAIT_MODES, Take, lib
+from ._shim import LOOK, TAKE_ENDED, TAKE_INTERRUPTED, TAKE_ORPHANED, TAKE_RETIRED, WAIT_MODES, Take, lib
 from .log import TickLog
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick
 
@@ -156,7 +156,7 @@ class Taking:
                 raise Closed(f"queue {self.name!r} has been closed by the process that made it")
             if state in (TAKE_ENDED, TAKE_ORPHANED):
                 self._at_end(orphaned=state == TAKE_ORPHANED)
-            elif not block or (deadline is not None and time.monotonic() >= deadline):
+            elif not block or state == TAKE_INTERRUPTED or (deadline is not None and time.monotonic() >= deadline):
                 raise Empty
             # else a signal was handled or a slice is over: go on
 
@@ -183,7 +183,7 @@ class Taking:
             timeout: seconds to wait at most; None for ever.
 
         Raises:
-            queue.Empty: nothing came in time.
+            queue.Empty: nothing came in time, or `interrupt` was called.
             Closed: the engine has ended and everything has been read.
             BusyError: another process or thread is reading this queue.
         """

@@ -137,6 +137,7 @@ class TickQueue(Taking):
         self._closed = False
         self._keeps: object = None  # whatever removes the ended log's name when the last such queue goes
         self._opening = threading.Lock()
+        self._interrupting = threading.Lock()
         self._forget_reader()
         _live.add(self)
 
@@ -253,7 +254,8 @@ class TickQueue(Taking):
         leaving = self._close_reader
         # First of all: wherever a signal's handler raises below, nobody looks into a reader that is gone.
         self._poll = self._first_look = nothing_yet
-        self._reader = None
+        with self._interrupting:
+            self._reader = None
         try:
             self._forget_reader()
         finally:
@@ -335,6 +337,16 @@ class TickQueue(Taking):
             ids.append(_segments.name_in(buffer.value, self._path))
         return ids
 
+    def interrupt(self) -> None:
+        """End the wait of a thread in `get` or `get_many`, or else the next wait: it raises `queue.Empty`.
+
+        For a thread that has news of another kind for the one that reads. Ticks that are there are given out
+        first. Can be called from any thread; does not block. Nothing happens while no engine feeds the queue.
+        """
+        with self._interrupting:
+            if self._reader is not None and not self._closed:
+                lib().reader_interrupt(self._reader)
+
     def close(self) -> None:
         """Stop reading. In the process that made the queue: also give its place and name back.
 
@@ -404,6 +416,7 @@ def _after_fork() -> None:
     """The child starts without a reader: the parent's place in the log is the parent's."""
     for queue in list(_live):
         queue._opening = threading.Lock()
+        queue._interrupting = threading.Lock()
         queue._forget_reader()
 
 

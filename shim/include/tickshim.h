@@ -253,7 +253,8 @@ enum {
     TK_TAKE_AGAIN = 2,     /* a signal came or a slice is over: call again */
     TK_TAKE_ENDED = 3,     /* the log has ended and is drained */
     TK_TAKE_ORPHANED = 4,  /* nobody is left who could write or end the log; it is drained */
-    TK_TAKE_RETIRED = 5    /* the process that made the queue has closed it */
+    TK_TAKE_RETIRED = 5,   /* the process that made the queue has closed it */
+    TK_TAKE_INTERRUPTED = 6 /* nothing is there, and tk_reader_interrupt() has been called */
 };
 
 /* Become the reader of a bound queue. A dead reader's place is taken over where its program
@@ -264,6 +265,9 @@ TK_API int32_t tk_reader_open(tk_queue *queue, tk_log *log, tk_reader **out);
 TK_API void tk_reader_close(tk_reader *reader);
 /* After tk_reader_close(), when no thread will call any more. */
 TK_API void tk_reader_free(tk_reader *reader);
+/* End the wait of the thread that is in a call with it, or the next wait there is. From any thread, until
+ * tk_reader_free(). */
+TK_API void tk_reader_interrupt(tk_reader *reader);
 /* Take what is there, as far as there is room; wait as asked. Blocks without any lock. Returns how many
  * records were taken; with 0 the state says why none were. */
 TK_API int32_t tk_reader_take(tk_take *take);

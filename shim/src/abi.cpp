@@ -328,6 +328,7 @@ int32_t tk_reader_open(tk_queue* queue, tk_log* log, tk_reader** out) {
 
 void tk_reader_close(tk_reader* reader) { reader->reader.close(); }
 void tk_reader_free(tk_reader* reader) { delete reader; }
+void tk_reader_interrupt(tk_reader* reader) { reader->reader.interrupt(); }
 
 int32_t tk_reader_take(tk_take* take) { return take->reader->reader.take(take); }
 int32_t tk_reader_poll(tk_take* take) { return take->reader->reader.poll(take); }

@@ -71,6 +71,7 @@ std::int32_t Reader::open() {
     if (!slot->ReaderProcess.compare_exchange_strong(previous, me))
         return fail(TK_E_BUSY, "queue '%.63s' has just been taken by process %d", q.Name, identity_pid(previous));
     slot_ = slot;
+    bed_.store(slot);
     if (retired()) {  // closed between the two looks: leave() saw no reader, or close() frees the place
         close();
         return fail(TK_E_STATE, "queue '%.63s' has been closed", q.Name);
@@ -112,6 +113,13 @@ void Reader::close() {
     }
     leave();
     busy_.store(false);
+}
+
+void Reader::interrupt() {
+    // SYNC sleep (seq_cst, writer side): stored before the look at Sleep, as in close(). A wake too many, also
+    // of whoever has the slot next, is nothing but a look too many.
+    interrupted_.store(true, std::memory_order_seq_cst);
+    if (ReaderSlot* bed = bed_.load()) wake_reader(bed);
 }
 
 void Reader::leave() {
@@ -433,6 +441,10 @@ std::int32_t Reader::take(tk_take* t) {
         if (count < 0) break;
         if (resting && t->count < kFloodFew) flood_ = false;
         if (t->state != TK_TAKE_EMPTY || t->timeout_ns == 0) break;
+        if (interrupted_.load(std::memory_order_relaxed) && interrupted_.exchange(false)) {
+            t->state = TK_TAKE_INTERRUPTED;
+            break;
+        }
         t->state = wait(*t, deadline);
         if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;
         if (t->state < 0) count = t->state;
@@ -452,6 +464,8 @@ std::int32_t Reader::spin(tk_take* t) {
     }
     const bool closed = log_->header->Closed.load(std::memory_order_acquire) != 0;  // SYNC closed (acquire)
     if (looks == kSpinLooks && !closed && !retired()) {
+        t->state = TK_TAKE_INTERRUPTED;
+        if (interrupted_.load(std::memory_order_relaxed) && interrupted_.exchange(false)) return TK_LOOK;
         t->state = TK_TAKE_EMPTY;
         if (t->deadline_ns != INT64_MAX && monotonic_ns() >= t->deadline_ns) return TK_LOOK;
         t->state = TK_TAKE_AGAIN;
@@ -529,7 +543,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     const bool wrong = passed_by();
     // SYNC sleep (seq_cst, reader side): the second look.
     const bool news = wrong || something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
-                      h.Closed.load(std::memory_order_seq_cst) != 0 || retired();
+                      h.Closed.load(std::memory_order_seq_cst) != 0 || retired() || interrupted_.load();
     if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
     // Awake: nothing is ordered by taking the announcement back, a late waker finds an even word.
     sleepers.fetch_and(~bit);

@@ -16,6 +16,8 @@ public:
     std::int32_t open();
     // Waits until another thread has left its call, which it is made to do.
     void close();
+    // Ends the wait that is under way, or the next one. From any thread.
+    void interrupt();
     // Each returns the number of records taken or an error; see tickshim.h.
     std::int32_t take(tk_take* t);
     std::int32_t first_look(tk_take* t);
@@ -82,6 +84,9 @@ private:
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
     std::atomic<bool> closing_{false};
+    std::atomic<bool> interrupted_{false};
+    // Where interrupt() wakes: kept when the place is given back, as that may be in another thread just now.
+    std::atomic<ReaderSlot*> bed_{nullptr};
 };
 
 }  // namespace tk
