@@ -217,7 +217,7 @@ def probe_trader(path: str, source: str = "path", override_version: str = "") ->
     )
 
 
-def warn_of_doubts(found: Vendor, production: bool, override_version: str) -> None:
+def warn_of_doubts(found: Vendor | TraderVendor, production: bool, override_version: str) -> None:
     """Log what is likely not meant: an evaluation build for a production front, a version that is believed."""
     if found.evaluation and production:
         logger.warning(
@@ -231,7 +231,7 @@ def warn_of_doubts(found: Vendor, production: bool, override_version: str) -> No
             found.path,
             found.version,
             override_version,
-            found.layouts_of,
+            found.layouts_of if isinstance(found, Vendor) else found.tables_of,
         )
 
 

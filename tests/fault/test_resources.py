@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from feed_support import IDS, engine_on, wait_for
 
-from tickengine import EngineError, TickQueue, engine
+from tickengine import EngineError, TickQueue, _supervisor
 from tickengine.front import Front, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(120)]
 
 HEAD = """
     import os, resource, signal, subprocess, sys, time
-    from tickengine import TickEngine, TickEngineError, TickLog, TickQueue, engine as module
+    from tickengine import TickEngine, TickEngineError, TickLog, TickQueue, _supervisor as module
     module.RESTART_PAUSES_S = (0.05,)
     IDS = ["rb2601", "IF2512", "m2605", "SR601"]
 
@@ -313,7 +313,7 @@ def test_memory_that_runs_out_later_costs_one_process(
     front: Front, genuine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without a front the session starts a thread that finds out why; that needs memory."""
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", (0.05,))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.05,))
     with TickQueue() as queue, engine_on(front.address, genuine, IDS, [queue]) as running:
         running.wait_live()
         assert running.pid is not None

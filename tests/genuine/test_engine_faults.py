@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from feed_support import IDS, check_ticks, engine_on, numbers_of, wait_for
 
-from tickengine import Closed, Event, TickEngine, TickLog, TickQueue, engine
+from tickengine import Closed, Event, TickEngine, TickLog, TickQueue, _supervisor
 from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(180)]
@@ -25,7 +25,7 @@ MARKET = NumberedMarket(IDS)
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", (0.01,))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.01,))
 
 
 def _all(queue: TickQueue) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_the_pauses_between_restarts_grow_and_the_front_is_not_hammered(
 ) -> None:
     """A process that dies as soon as it is there, again and again."""
     pauses = (0.1, 0.4, 1.6)
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", pauses)
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", pauses)
     died, born = [], []
     with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, genuine, IDS, []) as running:
         for restart in range(4):
@@ -116,8 +116,8 @@ def test_the_pauses_between_restarts_grow_and_the_front_is_not_hammered(
 def test_a_life_long_enough_makes_the_pauses_short_again(
     genuine: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", (0.1, 0.2))
-    monkeypatch.setattr(engine, "_HEALTHY_S", 2.0)
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.1, 0.2))
+    monkeypatch.setattr(_supervisor, "_HEALTHY_S", 2.0)
     with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, genuine, IDS, []) as running:
         for restart, long in enumerate((False, False, True)):
             wait_for(lambda restart=restart: running.log.info().epoch == restart + 1, "an engine process")
@@ -133,7 +133,7 @@ def test_a_life_long_enough_makes_the_pauses_short_again(
 def test_the_words_about_a_death_name_the_signal_and_are_in_the_status(
     genuine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", (3.0,))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (3.0,))
     with (
         Front(NumberedMarket(IDS), rate=100) as front,
         engine_on(front.address, genuine, IDS, [], name="faults-words") as running,
@@ -195,7 +195,7 @@ def test_a_flow_directory_that_cannot_be_used_for_a_while_is_waited_for(
 
 
 def test_stop_ends_the_tries_at_once(own_library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "RESTART_PAUSES_S", (0.01, 3600.0))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.01, 3600.0))
     with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, str(own_library), IDS, []) as running:
         running.wait_live()
         own_library.unlink()

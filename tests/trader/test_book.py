@@ -186,10 +186,10 @@ def test_a_cancellation_and_its_refusal(desk: Desk) -> None:
     given = desk.send()
     desk.take(desk.journal.add("rtn_order", data=order_return(given, "3", system="7")))
     order = desk.book.order(1)
-    assert desk.take(desk.journal.add("sending_action", client_id=1, data={})) == ["cancel"]
-    desk.take(desk.journal.add("sent_action", client_id=1))
-    assert order.cancel == "sent"
     action = {"FrontID": 1, "SessionID": SESSION_ID, "OrderRef": given["OrderRef"], "OrderSysID": "", "ExchangeID": ""}
+    assert desk.take(desk.journal.add("sending_action", client_id=2, data=action)) == ["cancel"]
+    desk.take(desk.journal.add("sent_action", client_id=2))
+    assert order.cancel == "sent" and desk.book.last_client_id == 2
     refusal = {"data": action, "error_id": 26, "error_msg": "too late"}
     assert desk.take(desk.journal.add("rsp_order_action", **refusal)) == ["cancel"]
     assert (order.cancel, order.cancel_error, order.state) == ("refused", "too late", "queueing")

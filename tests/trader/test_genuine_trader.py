@@ -12,6 +12,7 @@ from feed_support import wait_for
 from peer import DAY, FIDS, Peer, marked, pack
 
 from tickengine import ConfigError, ShimError
+from tickengine._secret import Secret
 from tickengine._segments import random_name
 from tickengine.flow import FlowDirectory
 from tickengine.trader.journal import TradeLog, TradeLogWriter
@@ -60,7 +61,7 @@ class Session:
 
     def log_in(self, request_id: int = 2) -> Record:
         self.next("front_connected")
-        assert self.api.login(BROKER, INVESTOR, PASSWORD, request_id) == 0
+        assert self.api.login(BROKER, INVESTOR, Secret(PASSWORD), request_id) == 0
         return self.next("rsp_user_login")
 
     def open_gate(self, login: Record) -> None:
@@ -92,12 +93,12 @@ def test_a_whole_session(genuine_trader: str, flow: FlowDirectory) -> None:
     with Peer() as peer, session(genuine_trader, flow, peer) as s:
         assert (s.api.version, s.api.tables_of) == ("v6.3.6_20160606 10:26:14", "6.3.6")
         s.next("front_connected")
-        assert s.api.authenticate(BROKER, INVESTOR, AUTH_CODE, APP_ID, 1, "product") == 0
+        assert s.api.authenticate(BROKER, INVESTOR, Secret(AUTH_CODE), APP_ID, 1, "product") == 0
         asked = peer.request(0x3010)
         assert (asked.values["BrokerID"], asked.values["UserID"]) == (BROKER, INVESTOR)
         authenticated = s.next("rsp_authenticate")
         assert (authenticated.request_id, authenticated.error_id, authenticated.is_last) == (1, 0, True)
-        assert s.api.login(BROKER, INVESTOR, PASSWORD, 2) == 0
+        assert s.api.login(BROKER, INVESTOR, Secret(PASSWORD), 2) == 0
         asked = peer.request(0x3000)
         assert (asked.values["UserID"], asked.values["Password"]) == (INVESTOR, PASSWORD)
         login = s.next("rsp_user_login")
@@ -228,7 +229,7 @@ def test_what_came_while_away_comes_after_the_next_login_each_once(genuine_trade
         s.next("front_connected")
         with pytest.raises(ShimError, match="front 1, session -7001 is not the session that is logged in now"):
             s.api.open_gate(1, -7001, 1)
-        assert s.api.login(BROKER, INVESTOR, PASSWORD, 3) == 0
+        assert s.api.login(BROKER, INVESTOR, Secret(PASSWORD), 3) == 0
         login = s.next("rsp_user_login")
         with pytest.raises(ShimError, match="not the session that is logged in now"):
             s.api.open_gate(1, -7001, 1)
@@ -291,12 +292,12 @@ def test_orders_from_a_ring(genuine_trader: str, flow: FlowDirectory) -> None:
 def test_no_secret_is_written_down(genuine_trader: str, flow: FlowDirectory) -> None:
     with Peer() as peer, session(genuine_trader, flow, peer) as s:
         s.next("front_connected")
-        s.api.authenticate(BROKER, INVESTOR, AUTH_CODE, APP_ID, 1)
+        s.api.authenticate(BROKER, INVESTOR, Secret(AUTH_CODE), APP_ID, 1)
         s.next("rsp_authenticate")
-        s.api.login(BROKER, INVESTOR, PASSWORD, 2)
+        s.api.login(BROKER, INVESTOR, Secret(PASSWORD), 2)
         s.next("rsp_user_login")
         with pytest.raises(ValueError) as error:
-            s.api.login(BROKER, INVESTOR, PASSWORD * 9, 3)
+            s.api.login(BROKER, INVESTOR, Secret(PASSWORD * 9), 3)
         assert "password has" in str(error.value) and PASSWORD not in str(error.value)
         with open(s.log.path, "rb") as f:
             content = f.read()

@@ -17,8 +17,8 @@ CALLS = {"eval", "exec", "compile", "__import__"}
 # Every place that takes an object from somewhere else, and why it may. A pipe of multiprocessing has no name: only the
 # process that made it, and those that it was handed to, can write to it.
 RECEIVES = {
-    "engine.py": "the pipe to the engine process that this engine has started",
-    "_engine_process.py": "the same pipe, the other end",
+    "_supervisor.py": "the pipe to the process that this engine has started",
+    "_child.py": "the same pipe, the other end",
     "demo.py": "pipes to the demonstration's own workers",
     "front/process.py": "the pipe to the front's process that this object has started, both ends",
     "bench/crew.py": "pipes to the benchmark's own workers",
@@ -29,6 +29,8 @@ RECEIVES = {
 READS = {
     "log.py: json.loads()": "the status in a segment of this user, of at most 4 KiB",
     "bench/parts.py: json.loads()": "the shim's own tables of struct layouts",
+    "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
+    "live/accounts.py: tomllib.load()": "the user's own configuration file",
 }
 SOCKETS = {
     "front/connection.py": "bytes from clients, for the front's own parser",

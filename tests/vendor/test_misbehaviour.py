@@ -15,7 +15,7 @@ from feed_support import IDS, engine_on, wait_for
 from feeding import MARKET, check_whole, drain, stream
 from vendor_files import COMPATIBLE_VARIANTS
 
-from tickengine import EngineError, TickQueue, VendorLibraryError, engine, vendor_api
+from tickengine import EngineError, TickQueue, VendorLibraryError, _supervisor, vendor_api
 from tickengine.front import Front, NumberedMarket
 
 pytestmark = pytest.mark.timeout(120)
@@ -112,7 +112,7 @@ def test_a_release_that_hangs_is_left_behind_and_reported(
 
 def test_an_init_that_hangs_fails_the_start(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FAULTS, "hang-init")
-    monkeypatch.setattr(engine, "START_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(_supervisor, "START_TIMEOUT_S", 3.0)
     with TickQueue() as queue, pytest.raises(EngineError, match="did not answer within 3 s"):
         engine_on("tcp://127.0.0.1:9", library, IDS, [queue]).start()
 

@@ -20,8 +20,7 @@ import pytest
 from feed_support import IDS, engine_on, wait_for
 from feeding import drain
 
-from tickengine import ConfigError, EngineError, TickEngine, TickQueue, _watchdog
-from tickengine import engine as engine_module
+from tickengine import ConfigError, EngineError, TickEngine, TickQueue, _supervisor, _watchdog
 from tickengine.front import Front, NumberedMarket
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,7 +78,7 @@ def test_a_request_that_never_returns_costs_one_process_and_the_feed_goes_on(
 def test_a_library_that_aborts_in_each_login_meets_the_front_after_growing_pauses_only(
     library: str, script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine_module, "RESTART_PAUSES_S", (0.1, 0.3, 1.0))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.1, 0.3, 1.0))
     with Front(NumberedMarket(IDS), rate=500) as front, engine_on(front.address, library, IDS, []) as engine:
         engine.wait_live()
         script.write_text("abort-in=ReqUserLogin\n")
@@ -119,11 +118,11 @@ def test_a_main_thread_that_hangs_is_noticed_while_the_ticks_go_on(
 def test_a_process_that_hangs_while_it_is_started_again_is_killed_and_each_has_its_mark(
     library: str, script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine_module, "RESTART_PAUSES_S", (0.05,))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.05,))
     with TickQueue(events=True) as queue:
         with Front(NumberedMarket(IDS), rate=500) as front, engine_on(front.address, library, IDS, [queue]) as engine:
             engine.wait_live()
-            monkeypatch.setattr(engine_module, "START_TIMEOUT_S", 3.0)
+            monkeypatch.setattr(_supervisor, "START_TIMEOUT_S", 3.0)
             script.write_text("hang-init\n")
             assert engine.pid is not None
             os.kill(engine.pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ from .._errors import Closed, ConfigError
 from ..engine import TickEngine
 from ..queue import TickQueue
 from ..trader.book import Change
+from ..trader.engine import TraderEngine
 from ..trader.paper import PaperTrader
 from ..trader.trader import Trader
 from .accounts import Account
@@ -87,10 +88,21 @@ def _engine(account: Account, instruments: list[str], queue: TickQueue, options:
     )
 
 
-def _trader(account: Account, options: Options) -> PaperTrader:
+def _trader(account: Account, options: Options) -> Trader:
     if account.paper:
         return PaperTrader(account.limits, balance=account.balance, lots=dict(account.lots))
-    raise NotImplementedError
+    return TraderEngine(
+        account.td_front,
+        account.broker_id,
+        account.investor_id,
+        account.password,
+        account.app_id,
+        account.auth_code,
+        os.path.join(options.get_base_folder(), "td"),
+        library=account.td_library,
+        limits=account.limits,
+        production=account.production,
+    )
 
 
 class Runner:

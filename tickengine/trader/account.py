@@ -25,6 +25,8 @@ class AccountState:
         self.funds: dict[str, Any] | None = None
         self.state = "connecting"
         self.failure = ""
+        self.reconciled = False
+        """Since the last login orders and trades have been asked for, and everything was answered."""
         self.next_sequence = 0
 
     @property
@@ -52,7 +54,10 @@ class AccountState:
         elif record.kind == "qry_account" and record.data is not None:
             self.funds = record.data
         elif record.kind == "session_state":
-            self.state = record.error_msg
-            if record.value:
-                self.failure = record.error_msg
+            self.state = "failed" if record.value else record.error_msg
+            self.failure = record.error_msg if record.value else ""
+        elif record.kind in ("epoch_started", "front_disconnected"):
+            self.state, self.reconciled = "connecting", False
+        elif record.kind == "reconcile_done":
+            self.reconciled = True
         return changes

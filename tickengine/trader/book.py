@@ -173,6 +173,8 @@ class OrderBook:
         self._orders: dict[Key, Order] = {}
         self._ours: dict[int, Order] = {}
         self._expected: dict[int, Order] = {}
+        self._actions: dict[int, Order] = {}
+        self._last_client_id = 0
         self._by_ref: dict[str, Order] = {}
         self._by_system: dict[Place, Order] = {}
         self._open: dict[Key, Order] = {}
@@ -216,8 +218,8 @@ class OrderBook:
 
     @property
     def last_client_id(self) -> int:
-        """The highest number given to an order of ours, 0 if there is none."""
-        return max(self._ours, default=0)
+        """The highest number given to an order or a cancellation of ours, 0 if there is none."""
+        return self._last_client_id
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -294,6 +296,7 @@ class OrderBook:
         self._orders[order.key] = order
         self._open[order.key] = order
         if order.ClientID:
+            self._last_client_id = max(self._last_client_id, order.ClientID)
             self._ours[order.ClientID] = order
             self._by_ref[order.OrderRef] = order
 
@@ -446,15 +449,19 @@ class OrderBook:
         return order if same else None
 
     def _on_action(self, record: Record) -> list[Change]:
-        order = self._ours.get(record.client_id)
-        if order is None or order.is_final:
+        order = None if record.data is None else self._target(record.data)
+        if order is None:
+            return []
+        self._actions[record.client_id] = order
+        self._last_client_id = max(self._last_client_id, record.client_id)
+        if order.is_final:
             return []
         order.cancel, order.cancel_error = "sending", ""
         order.Sequence = record.sequence
         return [Change("cancel", record, order)]
 
     def _on_action_sent(self, record: Record) -> list[Change]:
-        order = self._ours.get(record.client_id)
+        order = self._actions.pop(record.client_id, None)
         if order is None or order.cancel != "sending":
             return []
         order.cancel = "sent" if record.reason == 0 else "not_sent"
@@ -463,22 +470,25 @@ class OrderBook:
         return [Change("cancel", record, order)]
 
     def _on_action_not_sent(self, record: Record) -> list[Change]:
-        order = self._ours.get(record.client_id)
+        order = self._actions.pop(record.client_id, None)
+        if order is None and record.data is not None:
+            order = self._target(record.data)
+        self._last_client_id = max(self._last_client_id, record.client_id)
         if order is None:
             return []
         order.cancel, order.cancel_error = "not_sent", record.error_msg
         order.Sequence = record.sequence
         return [Change("cancel", record, order)]
 
+    def _target(self, data: dict[str, Any]) -> Order | None:
+        """The order that a cancellation is about."""
+        order = self._orders.get(_key_of(data))
+        if order is None and data["OrderSysID"].strip():
+            order = self._by_system.get((self.trading_day, data["ExchangeID"], data["OrderSysID"].strip()))
+        return order
+
     def _on_action_refused(self, record: Record) -> list[Change]:
-        data = record.data
-        order = None
-        if data is not None:
-            key = _key_of(data)
-            order = self._orders.get(key)
-            if order is None and data["OrderSysID"].strip():
-                place = (self.trading_day, data["ExchangeID"], data["OrderSysID"].strip())
-                order = self._by_system.get(place)
+        order = None if record.data is None else self._target(record.data)
         if order is None:
             self.counts.unmatched += 1
             return []

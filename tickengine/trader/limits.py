@@ -125,6 +125,7 @@ class Gatekeeper:
         quote = self._quotes.get(tick.InstrumentID)
         if quote is None:
             quote = self._quotes[tick.InstrumentID] = Quote()
+            self._step(tick.InstrumentID)  # now: the first look into the product table takes 10 ms
         quote.LastPrice = tick.LastPrice
         quote.UpperLimitPrice = tick.UpperLimitPrice
         quote.LowerLimitPrice = tick.LowerLimitPrice

@@ -124,11 +124,12 @@ class PaperTrader(Trader):
         self._tell()
 
     def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
+        client_id = fields["OrderActionRef"]
         if not self._connected:
-            self._add("action_not_sent", client_id=order.ClientID, error_msg="trading is disconnected")
+            self._add("action_not_sent", client_id=client_id, data=fields, error_msg="trading is disconnected")
             return
-        self._add("sending_action", client_id=order.ClientID, data=fields)
-        self._add("sent_action", client_id=order.ClientID)
+        self._add("sending_action", client_id=client_id, data=fields)
+        self._add("sent_action", client_id=client_id)
         asked = layouts.decode(layouts.FID_ACTION, _body(layouts.FID_ACTION, fields))
         now = time.monotonic()
         error_id = self._exchange.cancel(self._investor, asked, now)

@@ -29,7 +29,6 @@ from ..words import disconnect_reason, error_words
 from .queries import Queries, Query
 from .records import Record
 from .settings import TradingSettings
-from .trader import LAST_CLIENT_ID
 
 logger = logging.getLogger("tickengine")
 
@@ -44,6 +43,7 @@ class Api(Protocol):
     """What the session needs of a vendor's TraderApi."""
 
     version: str
+    call: str
 
     def init(self) -> None: ...
     def next_callback(self, timeout: float) -> Record | None: ...
@@ -51,15 +51,16 @@ class Api(Protocol):
     def authenticate(self, settings: TradingSettings, request_id: int) -> int: ...
     def login(self, settings: TradingSettings, request_id: int) -> int: ...
     def request(self, name: str, fields: dict[str, Any], request_id: int) -> int: ...
-    def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> None: ...
+    def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> bool: ...
     def close_gate(self) -> None: ...
+    def close_on_exec(self) -> None: ...
     def release(self) -> None: ...
 
 
 class Notes(Protocol):
     """What the session needs of the journal."""
 
-    def note(self, kind: str, text: str = "", value: int = 0) -> None: ...
+    def note(self, kind: str, text: str = "", value: int = 0) -> int: ...
 
 
 class TradingSession:
@@ -82,12 +83,15 @@ class TradingSession:
         self.failure = ""
         self.trading_day = ""
         self.logins = self.disconnects = self.reconciled = 0
+        self.steps = 0
+        """Grows about once a second at least; stands when a call does not come back."""
+        self.api_version = ""
         self._make_api = make_api
         self._journal = journal
         self._highest_reference = highest_reference
         self._api: Api | None = None
         self._posted: stdlib_queue.SimpleQueue[Callable[[], None]] = stdlib_queue.SimpleQueue()
-        self._request_id = LAST_CLIENT_ID  # orders have the numbers up to there
+        self._request_id = 0
         self._queries = Queries(self._send, self._next_id)
         self._timers: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
@@ -103,6 +107,7 @@ class TradingSession:
             return
         self._set_state("connecting")
         api = self._make_api()
+        self.api_version = api.version
         with self._wake_lock:
             self._api = api
         api.init()
@@ -111,9 +116,10 @@ class TradingSession:
         """Give the api back, until `dial`."""
         if self._api is None:
             return
+        self.state = HUNG_UP  # before those who wait for answers are told
         self._release()
         self._journal.note("front_disconnected", "on purpose")
-        self._set_state(HUNG_UP)
+        self._journal.note("session_state", HUNG_UP)
 
     def run(self) -> None:
         """Until `stop`, or a failure that is final."""
@@ -125,11 +131,20 @@ class TradingSession:
         self._stopping = True
         self._wake()
 
-    def close(self) -> None:
+    @property
+    def call(self) -> str:
+        """The vendor library's function that is being called, or ``""``."""
+        api = self._api
+        return "" if api is None else api.call
+
+    def release(self) -> None:
         """Give everything back. Nobody may be in `run`."""
-        self._release()
         if self.state != "failed":
-            self._set_state("stopped")
+            self.state = "stopped"
+            self._release()
+            self._journal.note("session_state", "stopped")
+        else:
+            self._release()
 
     def post(self, work: Callable[[], None]) -> None:
         """Have *work* done on the session's thread. From any thread."""
@@ -158,6 +173,7 @@ class TradingSession:
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
+        self.steps += 1
         due = min([*self._timers.values(), self._queries.step(time.monotonic())])
         wait = max(0.0, min(timeout, due - time.monotonic()))
         if self._api is None:
@@ -186,16 +202,18 @@ class TradingSession:
     # ---- coming in -----------------------------------------------------------------------------
 
     def _on_connected(self, _record: Record) -> None:
-        self._forget_connection("the connection is a new one")
         self._set_state("connected")
+        self._forget_connection("the connection is a new one")
+        assert self._api is not None
+        self._api.close_on_exec()
         # A pause after a refusal holds over a reconnect: its timer will go on.
         if "enter" not in self._timers:
             self._enter()
 
     def _on_disconnected(self, record: Record) -> None:
         self.disconnects += 1
-        self._forget_connection("the connection was lost")
         self._set_state("connecting")
+        self._forget_connection("the connection was lost")
         logger.warning(
             "trading front disconnected: %s; the vendor library reconnects", disconnect_reason(record.reason)
         )
@@ -271,7 +289,8 @@ class TradingSession:
         assert self._api is not None
         self._attempts.clear()
         highest = max(self._highest_reference(self.trading_day), _number(self._login.get("MaxOrderRef", "")))
-        self._api.open_gate(self._login.get("FrontID", 0), self._login.get("SessionID", 0), highest + 1)
+        if not self._api.open_gate(self._login.get("FrontID", 0), self._login.get("SessionID", 0), highest + 1):
+            return
         self._set_state("ready")
         logger.info("trading is ready, trading day %s", self.trading_day or "not given")
         self._reconcile()
@@ -308,14 +327,13 @@ class TradingSession:
             if error:
                 self._reconcile_again(error)
                 return
-            # Done with the orders, though trades and the rest are still to come.
-            self._journal.note("reconcile_done", value=number)
             self._ask("ReqQryTrade", trades)
 
         def trades(_rows: list[Record], error: str) -> None:
             if error:
                 self._reconcile_again(error)
                 return
+            self._journal.note("reconcile_done", value=number)
             self.reconciled += 1
             self._check()
 

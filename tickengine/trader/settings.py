@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import placement
 from .._errors import ConfigError
 from .._secret import Secret, checked, hidden
 from ..config import MAX_PASSWORD, SIZES, check_fronts, credential, directory
@@ -30,6 +31,8 @@ class TradingSettings:
     production: bool = True
     vendor_version: str = ""
     product_info: str = ""
+    cpus: tuple[int, ...] | None = None
+    realtime: int | None = None
 
     @property
     def authenticates(self) -> bool:
@@ -50,6 +53,8 @@ def trading_settings(
     public: str = "resume",
     production: bool = True,
     vendor_version: str = "",
+    cpus: int | str | Iterable[int] | None = None,
+    realtime: int | None = None,
 ) -> TradingSettings:
     """Check all arguments. Raises `ConfigError` naming the first wrong one."""
     password, auth_code = hidden(password), hidden(auth_code)
@@ -60,6 +65,7 @@ def trading_settings(
     for name, value in (("broker_id", broker), ("investor_id", investor)):
         if not value:
             raise ConfigError(f"{name} is empty: trading needs the account's own")
+    vendor_cpus, priority = placement.choose(cpus, realtime)
     if not flow_dir:
         raise ConfigError("flow_dir is empty: the journal of orders and the flows' counts need a directory that stays")
     return TradingSettings(
@@ -74,4 +80,6 @@ def trading_settings(
         public_topic=RESUME_MODES[public],
         production=bool(production),
         vendor_version=vendor_version,
+        cpus=vendor_cpus,
+        realtime=priority,
     )

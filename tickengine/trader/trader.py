@@ -16,7 +16,7 @@ from .records import Record
 
 Self = TypeVar("Self", bound="Trader")
 
-LAST_CLIENT_ID = 2**30 - 1  # it travels as the vendor's RequestID; the session's requests have those behind it
+LAST_CLIENT_ID = 2**30 - 1  # it travels within the vendor's RequestID
 
 
 class Trader:

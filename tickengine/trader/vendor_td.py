@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from .. import placement
 from .._errors import ConfigError
+from .._secret import Secret
 from .._shim import WAIT_MODES, lib, new_handle
 from .._shim_td import TdInfo
 from ..vendor_api import Descriptors, release_aside
@@ -116,17 +117,19 @@ class TraderVendorApi:
         lib().td_wake(self._api)
 
     def authenticate(
-        self, broker_id: str, investor_id: str, auth_code: str, app_id: str, request_id: int, product_info: str = ""
+        self, broker_id: str, investor_id: str, auth_code: Secret, app_id: str, request_id: int, product_info: str = ""
     ) -> int:
         rc = ct.c_int32()
-        texts = (broker_id, investor_id, product_info, auth_code, app_id)
-        lib().td_authenticate(self._api, *(t.encode() for t in texts), request_id, ct.byref(rc))
+        texts = [text.encode() for text in (broker_id, investor_id, product_info)]
+        with auth_code.buffer() as code:
+            lib().td_authenticate(self._api, *texts, code, app_id.encode(), request_id, ct.byref(rc))
         return rc.value
 
-    def login(self, broker_id: str, investor_id: str, password: str, request_id: int, product_info: str = "") -> int:
+    def login(self, broker_id: str, investor_id: str, password: Secret, request_id: int, product_info: str = "") -> int:
         rc = ct.c_int32()
-        texts = (broker_id, investor_id, password, product_info)
-        lib().td_login(self._api, *(t.encode() for t in texts), request_id, ct.byref(rc))
+        broker, investor, product = (text.encode() for text in (broker_id, investor_id, product_info))
+        with password.buffer() as text:
+            lib().td_login(self._api, broker, investor, text, product, request_id, ct.byref(rc))
         return rc.value
 
     def request(self, method: str, fields: Mapping[str, Value | bytes], request_id: int) -> int:

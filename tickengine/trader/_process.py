@@ -1,0 +1,185 @@
+"""The trader process: one trader api, its session, the journal, and the way of orders out of the ring."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .. import _segments, placement, vendor
+from .._child import Child, ChildOrders, Reporter, child_main, redirect_output
+from .._errors import ShimError
+from .._watchdog import Pulse
+from ..flow import FlowDirectory
+from .account import AccountState
+from .journal import TradeLog, TradeLogWriter
+from .queries import Query
+from .records import Record
+from .ring import CommandRing
+from .session import TradingSession
+from .settings import TradingSettings
+from .vendor_td import TraderVendorApi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders(ChildOrders):
+    """What the supervisor hands over."""
+
+    settings: TradingSettings
+    library: str
+    ring: str
+    wait: str
+
+
+def trader_main(connection: Connection, beats: Connection, orders: Orders) -> None:
+    """Runs in the spawned process, and ends it."""
+    child_main(functools.partial(_TraderChild, orders), connection, beats, orders)
+
+
+class _TraderChild(Child):
+    def __init__(self, orders: Orders, connection: Connection, reporter: Reporter, pulse: Pulse) -> None:
+        super().__init__(connection, reporter, pulse)
+        self._orders = orders
+
+    def begin(self) -> tuple[TradingSession, str]:
+        config = self._orders.settings
+        placement.keep_off(config.cpus, config.realtime)
+        self._flow = flow = FlowDirectory(config.flow_dir)
+        redirect_output(flow.path)
+        found = vendor.probe_trader(self._orders.library, override_version=config.vendor_version)
+        vendor.warn_of_doubts(found, config.production, config.vendor_version)
+        self._journal = TradeLogWriter(flow.path)
+        self._ring = CommandRing.attach(self._orders.ring)
+        references = References(flow.path)
+        session = TradingSession(config, self._make_api, self._journal, references.highest)
+        session.dial()
+        return session, session.api_version
+
+    def _make_api(self) -> SessionApi:
+        return SessionApi(self._orders, self._flow.path, self._journal, self._ring)
+
+    def command(self, session: TradingSession, name: str, argument: Any) -> None:
+        if name == "query":
+            number, method, fields = argument
+
+            def answer(rows: list[Record], error: str) -> None:
+                data = [row.data for row in rows if row.data is not None]
+                self.reporter.send("answer", (number, data, error))
+
+            session.post(functools.partial(session.ask, Query(method, fields, answer)))
+        elif name == "disconnect":
+            session.post(session.hang_up)
+        elif name == "connect":
+            session.post(session.dial)
+
+    def end(self, _session: TradingSession) -> None:
+        self._ring.close()
+        self._journal.close()
+        self._flow.close()
+
+    def tidy(self) -> None:
+        _segments.unlink(_segments.ring_path(self._orders.ring))
+
+
+class References:
+    """The highest order reference of ours that the journal has, by trading day."""
+
+    def __init__(self, place: str) -> None:
+        self._days: dict[str, int] = {}
+        state = AccountState()
+        with TradeLog.attach(place) as log:
+            for record in log.records():
+                state.apply(record)
+        for order in state.book:
+            if order.ClientID and order.OrderRef.isdigit():
+                day = order.TradingDay
+                self._days[day] = max(self._days.get(day, 0), int(order.OrderRef))
+
+    def highest(self, trading_day: str) -> int:
+        """0 if there is none."""
+        return self._days.get(trading_day, 0)
+
+
+class SessionApi:
+    """A vendor's api as the session sees it; knows which of the library's functions a thread is in."""
+
+    def __init__(self, orders: Orders, flow_path: str, journal: TradeLogWriter, ring: CommandRing) -> None:
+        config = orders.settings
+        self.call = ""
+        self._api = TraderVendorApi(
+            orders.library,
+            flow_path,
+            config.fronts,
+            journal,
+            private=config.private_topic,
+            public=config.public_topic,
+            vendor_version=config.vendor_version,
+            production=config.production,
+            cpus=config.cpus,
+            realtime=config.realtime,
+        )
+        self.version = self._api.version
+        try:
+            self._api.start_sender(ring, orders.wait)
+        except BaseException:
+            self._api.release()
+            raise
+
+    @contextmanager
+    def _calling(self, name: str) -> Iterator[None]:
+        self.call = name
+        try:
+            yield
+        finally:
+            self.call = ""
+
+    def init(self) -> None:
+        with self._calling("Init"):
+            self._api.init()
+
+    def next_callback(self, timeout: float) -> Record | None:
+        return self._api.next_record(timeout)
+
+    def wake(self) -> None:
+        self._api.wake()
+
+    def authenticate(self, settings: TradingSettings, request_id: int) -> int:
+        with self._calling("ReqAuthenticate"):
+            return self._api.authenticate(
+                settings.broker_id,
+                settings.investor_id,
+                settings.auth_code,
+                settings.app_id,
+                request_id,
+                settings.product_info,
+            )
+
+    def login(self, settings: TradingSettings, request_id: int) -> int:
+        with self._calling("ReqUserLogin"):
+            return self._api.login(
+                settings.broker_id, settings.investor_id, settings.password, request_id, settings.product_info
+            )
+
+    def request(self, name: str, fields: dict[str, Any], request_id: int) -> int:
+        with self._calling(name):
+            return self._api.request(name, fields, request_id)
+
+    def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> bool:
+        try:
+            self._api.open_gate(front_id, session_id, next_order_ref)
+        except ShimError:
+            return False  # the connection is gone by now; the callback that says so is on its way
+        return True
+
+    def close_gate(self) -> None:
+        self._api.close_gate()
+
+    def close_on_exec(self) -> None:
+        self._api.close_on_exec()
+
+    def release(self) -> None:
+        with self._calling("Release"):
+            self._api.release()
