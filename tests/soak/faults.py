@@ -164,6 +164,17 @@ def flat_out(scene: Scene, args: dict[str, Any]) -> Waits:
         scene.set_pace(before)
 
 
+def cut_in_flood(scene: Scene, args: dict[str, Any]) -> Waits:
+    """With much under way, so that a reset takes much with it."""
+    before = scene.pace
+    scene.set_pace({"flat_out": True})
+    try:
+        yield from ticks_flow(scene)
+        yield from cut(scene, args["how"], after_bytes=args["after_bytes"])
+    finally:
+        scene.set_pace(before)
+
+
 # ---- processes ---------------------------------------------------------------------------------------------
 
 
@@ -202,6 +213,17 @@ def engine_death(number: signal.Signals) -> Callable[[Scene, dict[str, Any]], Wa
         yield from ticks_flow(scene)
 
     return die
+
+
+def kill_in_flood(scene: Scene, args: dict[str, Any]) -> Waits:
+    """Killed while it writes as fast as it can."""
+    before = scene.pace
+    scene.set_pace({"flat_out": True})
+    try:
+        yield from ticks_flow(scene)
+        yield from engine_death(signal.SIGKILL)(scene, args)
+    finally:
+        scene.set_pace(before)
 
 
 # ---- the crew ----------------------------------------------------------------------------------------------
@@ -282,11 +304,13 @@ ACTIONS: dict[str, Callable[[Scene, dict[str, Any]], Waits]] = {
     "subscriptions": subscriptions,
     "pace": change_pace,
     "flat_out": flat_out,
+    "cut_in_flood": cut_in_flood,
     "engine_stop": engine_stop,
     "front_stop": front_stop,
     "engine_kill": engine_death(signal.SIGKILL),
     "engine_segv": engine_death(signal.SIGSEGV),
     "engine_abort": engine_death(signal.SIGABRT),
+    "kill_in_flood": kill_in_flood,
     "worker_kill": worker_kill,
     "worker_kill_twice": worker_kill_twice,
     "worker_stop": worker_stop,

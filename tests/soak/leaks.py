@@ -11,6 +11,8 @@ import glob
 import os
 import statistics
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,12 +47,37 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def run_name() -> str:
+    """What the names of this run's engines and queues begin with: others use the machine too."""
+    return f"soak-{os.getpid()}"
+
+
 def segments() -> list[str]:
-    return sorted(glob.glob(f"/dev/shm/tickengine-{os.geteuid()}-*"))
+    """The files of this run's engines and queues, and of the queues that guests have made on these engines."""
+    found = []
+    for path in sorted(glob.glob(f"/dev/shm/tickengine-{os.geteuid()}-*")):
+        try:
+            ours = f"-{run_name()}-" in path or (path.endswith(".queue") and _log_of(path).find(run_name()) >= 0)
+        except FileNotFoundError:
+            continue  # somebody has just removed it
+        if ours:
+            found.append(path)
+    return found
 
 
-def flow_directories() -> list[str]:
-    return sorted(glob.glob(os.path.join(tempfile.gettempdir(), "tickengine-flow-*")))
+def _log_of(queue_path: str) -> str:
+    """LogPath, as docs/layout.md has it."""
+    return Path(queue_path).read_bytes()[152:408].partition(b"\0")[0].decode()
+
+
+@contextmanager
+def flow_directories_in(directory: str) -> Iterator[None]:
+    """An engine that starts meanwhile makes its temporary directory there."""
+    before, tempfile.tempdir = tempfile.tempdir, directory
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def flow_files(directory: str) -> int:

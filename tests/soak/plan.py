@@ -95,6 +95,10 @@ def _some_ids(rng: random.Random) -> dict[str, Any]:
     return {"ids": tuple(sorted(rng.sample(BASE_IDS, rng.randint(1, 2))))}
 
 
+def _flood_cut(rng: random.Random) -> dict[str, Any]:
+    return {"how": rng.choice(["fin", "rst"]), "after_bytes": rng.choice([None, rng.randrange(1, 2_000_000)])}
+
+
 def _whom(rng: random.Random) -> dict[str, Any]:
     return {"whom": rng.randrange(1 << 16), "context": _context(rng)}
 
@@ -130,11 +134,13 @@ FEED_KINDS: dict[str, tuple[int, Draw]] = {
     "subscriptions": (3, lambda rng: {"id": rng.choice(MORE_IDS)}),
     "pace": (3, _pace),
     "flat_out": (2, _seconds(0.3, 2)),
+    "cut_in_flood": (2, _flood_cut),
     "engine_stop": (2, _seconds(0.2, 4)),
     "front_stop": (1, _seconds(0.2, 4)),
     "engine_kill": (1, lambda rng: {}),
     "engine_segv": (1, lambda rng: {}),
     "engine_abort": (1, lambda rng: {}),
+    "kill_in_flood": (1, lambda rng: {}),
 }
 CREW_KINDS: dict[str, tuple[int, Draw]] = {
     "worker_kill": (4, _whom),
@@ -144,7 +150,7 @@ CREW_KINDS: dict[str, tuple[int, Draw]] = {
     "visit_kill": (1, _visitor),
     "close_outside": (2, _visitor),
 }
-ENGINE_DEATHS = ("engine_kill", "engine_segv", "engine_abort")
+ENGINE_DEATHS = ("engine_kill", "engine_segv", "engine_abort", "kill_in_flood")
 KINDS = (*FEED_KINDS, *CREW_KINDS)
 
 
@@ -267,6 +273,15 @@ def cut_down(plan: Plan, keep: Iterable[str]) -> Plan:
     )
 
 
+def only_rounds(plan: Plan, numbers: Iterable[int]) -> Plan:
+    """The plan with these rounds alone, counted from 1; none named: the plan as it is."""
+    chosen = sorted(set(numbers))
+    wrong = [n for n in chosen if not 1 <= n <= len(plan.rounds)]
+    if wrong:
+        raise ValueError(f"no round {wrong[0]}: the plan has {len(plan.rounds)}")
+    return dataclasses.replace(plan, rounds=tuple(plan.rounds[n - 1] for n in chosen)) if chosen else plan
+
+
 def short_plan(seed: int, seconds: float, without: Sequence[str] = ()) -> Plan:
     """One round with each kind in it, close behind each other."""
     rng = random.Random(seed)
@@ -305,9 +320,10 @@ def to_json(plan: Plan) -> str:
 
 
 def from_json(text: str) -> Plan:
-    """The plan of a file. Raises `ValueError` that says what is wrong with it."""
+    """The plan of a file, which may also be a run's report. Raises `ValueError` that says what is wrong with it."""
     try:
         raw = json.loads(text)
+        raw = raw.get("plan", raw)
         rounds = tuple(
             Round(
                 **{
@@ -320,7 +336,7 @@ def from_json(text: str) -> Plan:
             for r in raw["rounds"]
         )
         plan = Plan(raw["seed"], rounds)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"this is no plan of a soak run: {type(error).__name__}: {error}") from None
     for r in plan.rounds:
         check_kinds(step.kind for step in (*r.feed, *r.crew))

@@ -103,6 +103,13 @@ class Post:
         self._graves += 1 if self.reader.style in ONE_BY_ONE else self.reader.batch
         yield from self._ended()
 
+    def ensure_worker(self) -> None:
+        """After an interruption: one that was killed has its successor, one that has been waited for is let go."""
+        if self._process is not None and not self._process.is_alive():
+            self._bury()
+        if self._process is None:
+            self.employ(self.reader.context, by_name=True)
+
     def expect_end(self) -> None:
         """From now on its worker may end by itself."""
         self._may_end = True

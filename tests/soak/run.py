@@ -52,7 +52,6 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     multiprocessing.get_context("forkserver").set_forkserver_preload(["soak.crew"])  # type: ignore[attr-defined]
     directory = tempfile.mkdtemp(prefix="soak-", dir=_WATCHED_DIRECTORY)
-    before = (set(leaks.segments()), set(leaks.flow_directories()))
     parent = leaks.Series("rounds", "parent process between rounds")
     report.series.append(parent)
     first: dict[str, int] | None = None
@@ -61,7 +60,7 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
             for number, round_ in enumerate(plan.rounds, 1):
                 report.round = number
                 _round(number, round_, report, directory, library, balance_s, interrupted)
-                sample = _between(before)
+                sample = _between(directory)
                 parent.add(report.now, sample)
                 if first is None:
                     first = sample
@@ -76,7 +75,7 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
     for series in report.series:
         for text in series.leaks():
             report.wrong(text)
-    for text in _swept(before):
+    for text in _swept():
         report.wrong(text)
     return report
 
@@ -104,22 +103,30 @@ def _live(scene: Scene, plan: Round, report: Report, balance_s: float, interrupt
     accounts = Lane(scene.accounts(balance_s))
     end = time.monotonic() + plan.seconds
     said = time.monotonic()
-    while not accounts.over:
-        if interrupted.asked and not scene.closing:
-            report.say("interrupted: the round ends with its balance")
+    try:
+        while not accounts.over:
+            if interrupted.asked and not scene.closing:
+                report.say("interrupted: the round ends with its balance")
+                for lane in (*steps, accounts):
+                    lane.abandon()
+                scene.calm()
+                accounts = Lane(scene.balance(last=True) if scene.engine.is_alive() else _nothing())
+            if time.monotonic() >= end or (plan.until_done and all(lane.over for lane in steps)):
+                scene.closing = True
             for lane in (*steps, accounts):
-                lane.abandon()
-            scene.calm()
-            accounts = Lane(scene.balance())
-        if time.monotonic() >= end or (plan.until_done and all(lane.over for lane in steps)):
-            scene.closing = True
+                lane.step()
+            scene.watch()
+            if time.monotonic() - said >= PROGRESS_S:
+                said = time.monotonic()
+                report.say(scene.progress())
+            time.sleep(LOOK_S)  # the pace of looking
+    finally:
         for lane in (*steps, accounts):
-            lane.step()
-        scene.watch()
-        if time.monotonic() - said >= PROGRESS_S:
-            said = time.monotonic()
-            report.say(scene.progress())
-        time.sleep(LOOK_S)  # the pace of looking
+            lane.abandon()
+
+
+def _nothing() -> Waits:
+    yield from ()
 
 
 def _named(work: Waits, what: str, scene: Scene) -> Waits:
@@ -137,7 +144,7 @@ def _drive(lanes: list[Lane], scene: Scene, report: Report) -> None:
         time.sleep(LOOK_S)  # the pace of looking
 
 
-def _between(before: tuple[set[str], set[str]]) -> dict[str, int]:
+def _between(directory: str) -> dict[str, int]:
     """Everything is closed: what there is of this process and on the machine."""
     gc.collect()
     sample = leaks.process_sample(os.getpid())
@@ -146,7 +153,7 @@ def _between(before: tuple[set[str], set[str]]) -> dict[str, int]:
         **sample,
         "python_threads": threading.active_count(),
         "children": len(leaks.children_of(os.getpid())),
-        "flow_directories": len(set(leaks.flow_directories()) - before[1]),
+        "files": len(os.listdir(directory)),
     }
 
 
@@ -154,10 +161,10 @@ def _make_and_close_a_queue() -> None:
     TickQueue().close()
 
 
-def _swept(before: tuple[set[str], set[str]]) -> list[str]:
+def _swept() -> list[str]:
     """Guests that were killed leave the files of their queues; the next process that makes a queue removes them."""
     sweeper = multiprocessing.get_context("spawn").Process(target=_make_and_close_a_queue)
     sweeper.start()
     sweeper.join()
-    left = sorted(set(leaks.segments()) - before[0])
+    left = leaks.segments()
     return [f"segments left at the end: {left}"] if left else []
