@@ -2,7 +2,8 @@
 
 A series belongs to one process; a new engine process begins a new one. Its first part is warm-up and is thrown away.
 Of the rest the lowest value of the last third must not lie above the highest of the first third by more than an
-allowance: noise goes up and comes down again, a leak does not. What is counted has no allowance.
+allowance: noise goes up and comes down again, a leak does not. Of memory, which noise can hide, the slope must not
+make more than the allowance either. What is counted has no allowance.
 """
 
 from __future__ import annotations
@@ -117,12 +118,9 @@ def judge(times: list[float], values: list[float], allowance: float) -> Growth |
     first, last = [v for _, v in kept[:third]], [v for _, v in kept[-third:]]
     thin = kept[:: max(1, len(kept) // 200)]
     slope = slope_per_hour([t for t, _ in thin], [v for _, v in thin])
-    return Growth(
-        statistics.median(first),
-        statistics.median(last),
-        slope,
-        slope > 0 and min(last) > max(first) + allowance,
-    )
+    apart = min(last) > max(first) + allowance
+    steep = allowance > 0 and slope * (kept[-1][0] - kept[0][0]) / 3600 > allowance
+    return Growth(statistics.median(first), statistics.median(last), slope, apart or steep)
 
 
 # What is judged of each kind of series, and how much may stay more: the heap's own slack, and in this process what the

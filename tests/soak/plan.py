@@ -169,7 +169,7 @@ def _lane(
     while begun < seconds:
         for kind in _deck(rng, kinds, without):
             pause = round(rng.uniform(0.2, 3.0), 2)
-            steps.append(Step(kind, pause, kinds[kind][1](rng)))
+            steps.append(Step(kind, pause, _plain(kinds[kind][1](rng))))
             begun += pause + 0.5
     return tuple(steps)
 
@@ -238,7 +238,7 @@ def make_plan(seed: int, minutes: float, only: Iterable[str] = ()) -> Plan:
                 seconds=round(seconds, 1),
                 capacity=rng.choice([2048, 8192, 65536]),
                 market_seed=rng.randrange(1 << 30),
-                pace=_pace(rng),
+                pace=_plain(_pace(rng)),
                 readers=_crew(rng),
                 feed=_lane(rng, FEED_KINDS, seconds, without),
                 crew=_lane(rng, CREW_KINDS, seconds, ()),
@@ -289,7 +289,7 @@ def short_plan(seed: int, seconds: float, without: Sequence[str] = ()) -> Plan:
     def once(kinds: dict[str, tuple[int, Draw]]) -> tuple[Step, ...]:
         names = [kind for kind in kinds if kind not in without]
         rng.shuffle(names)
-        return tuple(Step(kind, round(rng.uniform(0, 0.2), 2), _brief(kinds[kind][1](rng))) for kind in names)
+        return tuple(Step(kind, round(rng.uniform(0, 0.2), 2), _brief(_plain(kinds[kind][1](rng)))) for kind in names)
 
     return Plan(
         seed,
@@ -306,6 +306,12 @@ def short_plan(seed: int, seconds: float, without: Sequence[str] = ()) -> Plan:
             ),
         ),
     )
+
+
+def _plain(args: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from a file: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(args))
+    return plain
 
 
 def _brief(args: dict[str, Any]) -> dict[str, Any]:
