@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 import time
+from multiprocessing import forkserver
 from types import FrameType
 
 from tickengine import TickQueue
@@ -72,6 +73,8 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
                     break
     finally:
         shutil.rmtree(directory)
+        # It would live as long as this process, and be taken for something left behind.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
     for series in report.series:
         for text in series.leaks():
             report.wrong(text)

@@ -229,8 +229,13 @@ class Scene:
         self._held = True
         try:
             yield Until(lambda: not self._busy, f"the end of the steps under way ({self._busy})", LANE_S)
+            began, wrongs = self.report.now, len(self.report.wrongs)
             yield from self._balance_at_rest(last)
             self.report.checkpoints += 1
+            self.report.say(
+                f"round {self._number} balanced in {self.report.now - began:.1f} s: {self._totals['promised']:,} sent, "
+                f"{self._totals['written']:,} written, {len(self.report.wrongs) - wrongs} violations"
+            )
         except Late as late:
             self.wrong(f"balance: {late}")
             for post in self.posts:
