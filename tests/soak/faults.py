@@ -226,6 +226,21 @@ def kill_in_flood(scene: Scene, args: dict[str, Any]) -> Waits:
         scene.set_pace(before)
 
 
+def worker_kill_in_flood(scene: Scene, args: dict[str, Any]) -> Waits:
+    """A worker killed with its hands full, after so many ticks."""
+    post = scene.mortal
+    before = scene.pace
+    scene.set_pace({"flat_out": True})
+    try:
+        goal = post.ledger.count + args["ticks"]
+        yield Until(lambda: post.ledger.count >= goal, "the worker reads in the flood", LIVE_S)
+        yield from post.killed()
+        post.employ(by_name=True)
+        yield from post.reading()
+    finally:
+        scene.set_pace(before)
+
+
 # ---- the crew ----------------------------------------------------------------------------------------------
 
 
@@ -233,7 +248,7 @@ def worker_kill(scene: Scene, args: dict[str, Any]) -> Waits:
     """A worker dies and another takes its queue up, by name."""
     post = scene.some_post(args["whom"])
     yield from post.killed()
-    post.employ(args["context"], by_name=True)
+    post.employ(by_name=True)
     yield from post.reading()
 
 
@@ -241,10 +256,10 @@ def worker_kill_twice(scene: Scene, args: dict[str, Any]) -> Waits:
     """The successor dies too, perhaps while it takes the queue up."""
     post = scene.some_post(args["whom"])
     yield from post.killed()
-    post.employ(args["context"], by_name=True)
+    post.employ(by_name=True)
     yield pause(args["seconds"])
     yield from post.killed()
-    post.employ(args["context"], by_name=True)
+    post.employ(by_name=True)
     yield from post.reading()
 
 
@@ -311,6 +326,7 @@ ACTIONS: dict[str, Callable[[Scene, dict[str, Any]], Waits]] = {
     "engine_segv": engine_death(signal.SIGSEGV),
     "engine_abort": engine_death(signal.SIGABRT),
     "kill_in_flood": kill_in_flood,
+    "worker_kill_in_flood": worker_kill_in_flood,
     "worker_kill": worker_kill,
     "worker_kill_twice": worker_kill_twice,
     "worker_stop": worker_stop,

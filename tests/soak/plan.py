@@ -19,6 +19,7 @@ BASE_IDS = ("rb2601", "IF2512", "m2605", "SR601")
 MORE_IDS = ("au2602", "TA605")
 ALL_IDS = (*BASE_IDS, *MORE_IDS)
 
+WITNESS, MORTAL = "witness", "mortal"
 ONE_BY_ONE = ("get", "iterate")
 STYLES = (*ONE_BY_ONE, "get_many", "slow", "doze", "nobody")
 GARBAGE_KINDS = ("length", "clen", "compression", "noise")
@@ -100,7 +101,7 @@ def _flood_cut(rng: random.Random) -> dict[str, Any]:
 
 
 def _whom(rng: random.Random) -> dict[str, Any]:
-    return {"whom": rng.randrange(1 << 16), "context": _context(rng)}
+    return {"whom": rng.randrange(1 << 16)}
 
 
 def _visitor(rng: random.Random) -> dict[str, Any]:
@@ -141,6 +142,7 @@ FEED_KINDS: dict[str, tuple[int, Draw]] = {
     "engine_segv": (1, lambda rng: {}),
     "engine_abort": (1, lambda rng: {}),
     "kill_in_flood": (1, lambda rng: {}),
+    "worker_kill_in_flood": (2, lambda rng: {"ticks": rng.randrange(1, 5000)}),
 }
 CREW_KINDS: dict[str, tuple[int, Draw]] = {
     "worker_kill": (4, _whom),
@@ -205,12 +207,19 @@ def _reader(rng: random.Random, name: str, style: str) -> Reader:
 
 def _crew(rng: random.Random) -> tuple[Reader, ...]:
     # The first sees everything: the events of all faults are looked for in what it read.
-    witness = Reader("witness", "get_many", events=True, context=_context(rng))
+    witness = Reader(WITNESS, "get_many", events=True, context=_context(rng))
     styles = ("get", "iterate", "get_many", "slow", "doze", "nobody")
     skipping = dataclasses.replace(
         _reader(rng, "skipping", "get_many"), ids=None, skip=int(TickFlag.SNAPSHOT | TickFlag.OUT_OF_SESSION)
     )
-    return (witness, *(_reader(rng, style, style) for style in styles), skipping)
+    # One for the deaths with full hands. It reads everything, so that a flood is one for it, too.
+    mortal = dataclasses.replace(
+        _reader(rng, MORTAL, rng.choice(["get", "iterate", "get_many"])),
+        ids=None,
+        skip=0,
+        batch=rng.choice([100, 1024]),
+    )
+    return (witness, mortal, *(_reader(rng, style, style) for style in styles), skipping)
 
 
 # ---- a whole plan ------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class Post:
         self._said = ""
         self._taken = 0  # what killed workers are known to have taken with them
         self._graves = 0  # and what those since then can have
+        self._all_graves = 0
+        self._first = 0 if queue is None else self.counters().first
 
     # ---- its worker ----------------------------------------------------------------------------------------
 
@@ -69,9 +71,10 @@ class Post:
     def employed(self) -> bool:
         return self._process is not None
 
-    def employ(self, context: str, *, by_name: bool = False) -> None:
+    def employ(self, *, by_name: bool = False) -> None:
         """Start a worker. *by_name*: a stranger, who attaches the queue by its name."""
-        method: Any = multiprocessing.get_context(context)
+        # A successor comes as its predecessor came: each way has its own number of descriptors in this process.
+        method: Any = multiprocessing.get_context(self.reader.context)
         source = self._attach or (self.queue if not by_name else (self.queue_name, {}))
         self._end, theirs = method.Pipe()
         self._process = method.Process(
@@ -100,7 +103,9 @@ class Post:
         self._may_end = True
         os.kill(self.pid, signal.SIGKILL)
         self.kills += 1
-        self._graves += 1 if self.reader.style in ONE_BY_ONE else self.reader.batch
+        graves = 1 if self.reader.style in ONE_BY_ONE else self.reader.batch
+        self._graves += graves
+        self._all_graves += graves
         yield from self._ended()
 
     def ensure_worker(self) -> None:
@@ -108,7 +113,7 @@ class Post:
         if self._process is not None and not self._process.is_alive():
             self._bury()
         if self._process is None:
-            self.employ(self.reader.context, by_name=True)
+            self.employ(by_name=True)
 
     def expect_end(self) -> None:
         """From now on its worker may end by itself."""
@@ -190,22 +195,37 @@ class Post:
         assert self.queue is not None
         return slots.counters(self.queue.path, self._log.path)
 
-    def written(self, counters: slots.Counters) -> int:
-        """Ticks that stand or stood in the log for this queue."""
-        return (slots.written(self._log, self.reader.ids) - counters.first) % (1 << 64)
+    def final_balance(self, final: dict[str, int]) -> list[str]:
+        """What is wrong with what its last worker said when it had read to the end."""
+        return check_balance(
+            self.label,
+            written=(slots.written(self._log, self.reader.ids) - self._first) % (1 << 64),
+            received=final["received"],
+            lost=final["lost"],
+            skipped=final["skipped"],
+            seen=self.account.seen + self._taken,
+            graves=self._graves,
+            doubtful=self._graves if self.reader.events else 0,
+        )
 
     def balance(self) -> list[str]:
         """What is wrong with a reader that ought to have caught up."""
         c = self.counters()
-        return check_balance(
+        wrong = check_balance(
             self.label,
-            written=self.written(c),
+            written=(slots.written(self._log, self.reader.ids) - c.first) % (1 << 64),
             received=c.received,
-            lost=c.lost,
+            lost=c.lost + slots.silent_losses(self._log, self.reader.ids, c),
             skipped=c.skipped,
             seen=self.account.seen + self._taken,
             graves=self._graves,
+            doubtful=min(self._graves, c.events_passed) if self.reader.events else 0,
         )
+        if c.passed != c.received + c.lost + c.skipped:
+            wrong.append(f"{self.label}: the slot's numbers disagree: {c}")
+        if self.reader.events:
+            wrong += check_events(self.label, c, self.account.events, self._all_graves)
+        return wrong
 
     def balanced(self) -> bool:
         """Its worker sleeps, so all that it was given is in the ledger; and nothing is missing."""
@@ -220,6 +240,13 @@ class Post:
         self._taken = self.counters().received - self.account.seen
         self._graves = 0
 
-    @property
-    def taken(self) -> int:
-        return self._taken
+
+def check_events(label: str, c: slots.Counters, seen: int, graves: int) -> list[str]:
+    wrong = []
+    if c.events_passed != c.events + c.lost_events:
+        wrong.append(
+            f"{label}: {c.events} events received + {c.lost_events} lost, but {c.events_passed} were written for it"
+        )
+    if not 0 <= c.events - seen <= graves:
+        wrong.append(f"{label}: received {c.events} events but saw {seen}")
+    return wrong

@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 from multiprocessing import forkserver
 from types import FrameType
 
@@ -60,7 +61,11 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
         with Interrupted() as interrupted:
             for number, round_ in enumerate(plan.rounds, 1):
                 report.round = number
-                _round(number, round_, report, directory, library, balance_s, interrupted)
+                try:
+                    _round(number, round_, report, directory, library, balance_s, interrupted)
+                except Exception:
+                    report.wrong(f"the round could not go on: {traceback.format_exc()}")
+                    break
                 sample = _between(directory)
                 parent.add(report.now, sample)
                 if first is None:
@@ -108,12 +113,12 @@ def _live(scene: Scene, plan: Round, report: Report, balance_s: float, interrupt
     said = time.monotonic()
     try:
         while not accounts.over:
-            if interrupted.asked and not scene.closing:
-                report.say("interrupted: the round ends with its balance")
+            if interrupted.asked:
+                report.say("interrupted: everybody reads to the end")
                 for lane in (*steps, accounts):
                     lane.abandon()
                 scene.calm()
-                accounts = Lane(scene.balance(last=True) if scene.engine.is_alive() else _nothing())
+                return
             if time.monotonic() >= end or (plan.until_done and all(lane.over for lane in steps)):
                 scene.closing = True
             for lane in (*steps, accounts):
@@ -126,10 +131,6 @@ def _live(scene: Scene, plan: Round, report: Report, balance_s: float, interrupt
     finally:
         for lane in (*steps, accounts):
             lane.abandon()
-
-
-def _nothing() -> Waits:
-    yield from ()
 
 
 def _named(work: Waits, what: str, scene: Scene) -> Waits:

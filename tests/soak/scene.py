@@ -8,6 +8,7 @@ import itertools
 import os
 import signal
 import time
+import traceback
 from collections import Counter
 from typing import Any
 
@@ -21,7 +22,7 @@ from . import faults, leaks, slots
 from .accounts import Promise, ReaderAccount, check_delivery
 from .lanes import Late, Until, Waits
 from .ledger import HURRY, RUN
-from .plan import ALL_IDS, BASE_IDS, Reader, Round, Step
+from .plan import ALL_IDS, BASE_IDS, MORTAL, WITNESS, Reader, Round, Step
 from .post import Post
 from .report import Report
 
@@ -78,7 +79,7 @@ class Scene:
         for reader, queue in zip(plan.readers, self._queues):
             post = self._post(reader, reader.name, queue=queue)
             if reader.style != "nobody":
-                post.employ(reader.context)
+                post.employ()
 
     def _queue(self, reader: Reader) -> TickQueue:
         name = f"{self.name}-{reader.name}"
@@ -141,9 +142,20 @@ class Scene:
             pass  # it was killed while it stood still
 
     def some_post(self, whom: int) -> Post:
-        mortal = [p for p in self.posts if p.queue is not None and p.reader.style not in _LAST_STYLES and p.employed]
-        permanent = [p for p in mortal if p.queue in self._queues and not p.label.startswith("witness")]
-        return permanent[whom % len(permanent)]
+        """One of the crew that another lane leaves alone, and that reads."""
+        others = [
+            p
+            for p in self.posts
+            if p.queue in self._queues
+            and p.reader.style not in _LAST_STYLES
+            and p.reader.name not in (WITNESS, MORTAL)
+            and p.employed
+        ]
+        return others[whom % len(others)]
+
+    @property
+    def mortal(self) -> Post:
+        return next(p for p in self.posts if p.reader.name == MORTAL)
 
     def _visitor(self, reader: Reader) -> tuple[Reader, str]:
         label = f"{reader.name}-{next(self._guests)}"
@@ -160,7 +172,7 @@ class Scene:
             "skip": reader.skip,
         }
         post = self._post(reader, label, attach=(self.engine.name, options))
-        post.employ(reader.context)
+        post.employ()
         return post
 
     def hired(self, reader: Reader, start: str) -> Post:
@@ -170,7 +182,7 @@ class Scene:
             self.engine.name, reader.ids, start=start, events=reader.events, wait=reader.wait, skip=reader.skip
         )
         post = self._post(reader, label, queue=queue)
-        post.employ(reader.context)
+        post.employ()
         return post
 
     def dismiss(self, post: Post) -> None:
@@ -193,7 +205,11 @@ class Scene:
 
     def steps(self, lane: str, steps: tuple[Step, ...]) -> Waits:
         """The faults of one lane, one after the other. None begins while the accounts are balanced."""
-        yield Until(lambda: self.status()["state"] == "live", "the engine live at the start", faults.LIVE_S)
+        try:
+            yield Until(lambda: self.status()["state"] == "live", "the engine live at the start", faults.LIVE_S)
+        except Late as late:
+            self.wrong(f"{lane}: {late}")
+            return
         for step in steps:
             due = time.monotonic() + step.after_s
             yield Until(
@@ -209,6 +225,9 @@ class Scene:
             except Late as late:
                 self.report.end(record, "late")
                 self.wrong(f"{step.kind}: {late}")
+            except Exception:
+                self.report.end(record, "failed")
+                self.wrong(f"{step.kind}: {traceback.format_exc()}")
             except GeneratorExit:
                 self.report.end(record, "abandoned")
                 raise
@@ -262,7 +281,6 @@ class Scene:
             # The connection that is open has delivered all: of it nothing may be missing, now and later.
             delivered = {c.connection for c in stats.clients}
             self._settle(promise, frozenset(self.graceful | delivered))
-            self._sample_at_rest()
             if last:
                 self.graceful |= delivered
         finally:
@@ -306,7 +324,7 @@ class Scene:
 
     def _check_events(self) -> list[str]:
         """Each death of the engine is in the log, with its signal, in order."""
-        witness = next(p for p in self.posts if p.label.startswith("witness"))
+        witness = next(p for p in self.posts if p.reader.name == WITNESS)
         lost = witness.final["lost_events"] if witness.final is not None else witness.counters().lost_events
         if lost:
             return []
@@ -342,9 +360,11 @@ class Scene:
         # A connection that is being made or looked for has descriptors and threads of its own.
         if self._engine_rest_series is not None and "feed" not in self._busy and self.status()["state"] == "live":
             self._engine_rest_series.add(self.report.now, sample)
+            if not self._busy:
+                self._sample_at_rest()
 
     def _sample_at_rest(self) -> None:
-        """The same crew, no guests, no step under way: what is counted can be compared."""
+        """The same crew, no guests, no step under way, the engine live: what is counted can be compared."""
         own = leaks.process_sample(os.getpid())
         assert own is not None
         children = len(leaks.children_of(os.getpid()))
@@ -364,34 +384,24 @@ class Scene:
     # ---- the end ---------------------------------------------------------------------------------------------
 
     def calm(self) -> None:
-        """After an interruption: nothing stands still, the front does as a front should."""
+        """After an interruption: nothing stands still, and each queue has a worker. Whether the engine goes on is not
+        known: a Ctrl-C in a terminal reaches it too, and it ends in order. So there is no rest to wait for."""
         for pid in list(self._stopped):
             self.continue_process(pid)
-        self._busy.clear()
-        self.closing = True
-        if self.engine.is_alive():
-            for post in self.posts:
-                if post.reader.style != "nobody":
-                    post.ensure_worker()
-        else:  # Ctrl-C in a terminal reaches the engine too: it has ended in order
-            for post in self.posts:
-                post.expect_end()
-        self.front.silence(0)
-        self.front.refuse_connections(False)
-        self.front.accept_and_close(0)
-        self.front.refuse_logins(times=0)
-        self.front.login_without_answer(0)
+        for post in self.posts:
+            if post.reader.style != "nobody":
+                post.ensure_worker()
+            post.expect_end()
 
     def finish(self) -> Waits:
         """Everybody reads to the end, the sleepers too, and then everything must be accounted for."""
-        self.front.pause()  # it is at rest already, unless the last balance failed
-        written = {p.label: p.written(p.counters()) for p in self.posts if p.queue is not None}
+        self.front.pause()  # it is at rest already, unless the run was interrupted or the last balance failed
         for post in self.posts:
             post.expect_end()
         self.engine.stop()
         for post in self.posts:
             if not post.employed:
-                post.employ(post.reader.context)
+                post.employ()
                 post.expect_end()
             post.ledger.tell(HURRY)
         for post in self.posts:
@@ -399,17 +409,9 @@ class Scene:
             if post.final is None:
                 continue
             self._totals.update({name: post.final[name] for name in ("received", "lost", "skipped")})
-            if (
-                post.queue is not None
-                and sum(post.final[n] for n in ("received", "lost", "skipped")) != written[post.label]
-            ):
-                self.wrong(f"{post.label}: ended with {post.final}, but {written[post.label]} were written for it")
-            unaccounted = post.final["received"] - post.account.seen - post.taken
-            if unaccounted:
-                self.wrong(
-                    f"{post.label}: received {post.final['received']}, saw {post.account.seen}, {post.taken} taken"
-                )
-            self._totals["taken"] += post.taken
+            for text in post.final_balance(post.final):
+                self.wrong(text)
+            self._totals["taken"] += post.final["received"] - post.account.seen
         self._settle(Promise(self.front.stats().sent_ranges, ALL_IDS), frozenset(self.graceful))
 
     def record(self) -> dict[str, Any]:

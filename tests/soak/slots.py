@@ -11,16 +11,16 @@ from tickengine import TickLog
 
 _SLOTS, _SLOT = 4096, 384
 _FILTERS, _FILTER = 512, 96
-_UNKNOWN = (1 << 64) - 1
 _WRAP = 1 << 64
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Of one queue. *expected* and *first* are sums over its filter."""
+    """Of one queue. *expected*: the number of its next tick, for each instrument of its filter (one for all)."""
 
-    expected: int
+    expected: tuple[int, ...]
     first: int
+    cursor: int
     received: int
     lost: int
     skipped: int
@@ -30,12 +30,12 @@ class Counters:
     first_event: int
 
     @property
-    def wanted(self) -> int:
-        """Ticks that the reader has passed, in one way or another."""
-        return (self.expected - self.first) % _WRAP
+    def passed(self) -> int:
+        """Ticks that the reader has left behind, by the numbers it expects next."""
+        return (sum(self.expected) - self.first) % _WRAP
 
     @property
-    def events_wanted(self) -> int:
+    def events_passed(self) -> int:
         return (self.expected_event - self.first_event) % _WRAP
 
 
@@ -52,17 +52,14 @@ def counters(queue_path: bytes, log_path: bytes) -> Counters:
     with _load(queue_path) as queue, _load(log_path) as log:
         (filters,) = struct.unpack_from("<I", queue, 16)
         (slot,) = struct.unpack_from("<I", queue, 132)
-        expected = [struct.unpack_from("<Q", queue, _FILTERS + k * _FILTER + 88)[0] for k in range(filters)]
+        expected = tuple(struct.unpack_from("<Q", queue, _FILTERS + k * _FILTER + 88)[0] for k in range(filters))
         at = _SLOTS + slot * _SLOT
         (expected_event,) = struct.unpack_from("<Q", log, at + 24)
         first, first_event = struct.unpack_from("<2Q", log, at + 40)
         (which,) = struct.unpack_from("<I", log, at + 256)
-        _, received, lost, lost_events, _, _, events = struct.unpack_from("<7Q", log, at + 128 + 64 * which)
+        cursor, received, lost, lost_events, _, _, events = struct.unpack_from("<7Q", log, at + 128 + 64 * which)
         (skipped,) = struct.unpack_from("<Q", log, at + 264 + 8 * which)
-    known = sum(e for e in expected if e != _UNKNOWN)
-    return Counters(
-        known % _WRAP, first, received, lost, skipped, events, lost_events, expected_event % _WRAP, first_event
-    )
+    return Counters(expected, first, cursor, received, lost, skipped, events, lost_events, expected_event, first_event)
 
 
 def written(log: TickLog, ids: tuple[str, ...] | None) -> int:
@@ -70,3 +67,19 @@ def written(log: TickLog, ids: tuple[str, ...] | None) -> int:
     if ids is None:
         return int(log.info().ticks)
     return sum({e["InstrumentID"]: e["count"] for e in log.instruments() if e["InstrumentID"] in ids}.values())
+
+
+def silent_losses(log: TickLog, ids: tuple[str, ...] | None, counters: Counters) -> int:
+    """Ticks that a reader was overtaken by and has not counted yet, because no later tick of the instrument has
+    come: docs/layout.md, "Detect an overrun and count it"."""
+    table = [(e["InstrumentID"], e["count"], e["latest"]) for e in log.instruments() if e["latest"] is not None]
+    if ids is None:
+        (expected,) = counters.expected
+        overtaken = all(latest < counters.cursor for _, _, latest in table)
+        return max(0, int(log.info().ticks) - expected) if overtaken else 0
+    expected_of = dict(zip(ids, counters.expected))
+    return sum(
+        max(0, count - expected_of[name])
+        for name, count, latest in table
+        if name in expected_of and latest < counters.cursor
+    )

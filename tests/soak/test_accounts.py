@@ -172,6 +172,7 @@ def test_events_keep_their_order_and_sequence_agrees_with_ticknumber() -> None:
         ({"seen": 69}, False),  # one received and not seen
         ({"seen": 69, "graves": 1}, True),  # unless a worker died with it
         ({"seen": 71, "graves": 5}, False),  # seen, but never received
+        ({"seen": 71, "graves": 5, "doubtful": 1}, True),
     ],
 )
 def test_a_balance_is_exact(change: dict[str, int], right: bool) -> None:

@@ -54,7 +54,7 @@ def test_a_worker_that_dies_unasked_is_a_violation_with_its_time_and_the_last_fa
         pid = victim.pid
         os.kill(pid, signal.SIGKILL)
         yield Until(lambda: scene.report.wrongs or not victim.employed, "its death noticed", 20)
-        victim.employ("forkserver", by_name=True)
+        victim.employ(by_name=True)
         yield from victim.reading()
 
     monkeypatch.setitem(faults.ACTIONS, "worker_stop", murder)
@@ -78,7 +78,7 @@ def test_a_tick_that_a_worker_keeps_to_itself_is_missed_at_the_balance(
 
     def careless(self: Ledger) -> Any:
         rows = drain(self)
-        if "get_many" in self.path and len(rows) > 10 and not dropped.is_set():
+        if "witness" in self.path and len(rows) > 10 and not dropped.is_set():
             dropped.set()
             return rows[:-1]
         return rows
