@@ -1,5 +1,5 @@
 # What there is to run. CI runs `test`, with the fuzzer for some seconds a target; see README.md.
-.PHONY: test lint fuzz
+.PHONY: test lint fuzz soak
 
 test:
 	bash scripts/test
@@ -13,3 +13,10 @@ SECONDS = 300
 TARGETS =
 fuzz:
 	sh shim/fuzz/run.sh $(SECONDS) $(TARGETS)
+
+# A running feed with faults: make soak MINUTES=5 SEED=1 SOAK_ARGS="--json soak.json"
+MINUTES ?= 60
+SEED ?=
+SOAK_ARGS ?=
+soak:
+	bash scripts/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(SOAK_ARGS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from feed_support import IDS, engine_on, wait_for
 
-from tickengine import EngineError, TickQueue, _supervisor
+from tickengine import ConfigError, TickQueue, _supervisor
 from tickengine.front import Front, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(120)]
@@ -61,7 +61,15 @@ def program(text: str, front: Front, genuine: str, *more: str, tmpfs: str = "") 
     command = [sys.executable, "-c", textwrap.dedent(HEAD) + textwrap.dedent(text), front.address, genuine, *more]
     if tmpfs:
         size, path = tmpfs.split(",")
-        command = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o {size} none {path} && exec "$@"', "sh", *command]
+        command = [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f'mount -t tmpfs -o mode=700,{size} none {path} && exec "$@"',
+            "sh",
+            *command,
+        ]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
@@ -169,7 +177,7 @@ def test_what_the_engine_process_cannot_open_is_one_error_without_a_traceback(
     (tmp_path / "engine.log").mkdir()
     with (
         TickQueue() as queue,
-        pytest.raises(EngineError, match="the engine process cannot start: .*engine.log") as error,
+        pytest.raises(ConfigError, match="cannot be written: engine.log: Is a directory") as error,
     ):
         engine_on(front.address, genuine, IDS, [queue], page_dir=str(tmp_path)).start()
     assert "Traceback" not in str(error.value)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ftd_client import FtdClient
 
-from tickengine.front import TICK, Front, NumberedMarket, RandomWalkMarket, wire
+from tickengine.front import TICK, Front, FrontProcess, MarketSpec, NumberedMarket, RandomWalkMarket, wire
 
 pytestmark = pytest.mark.timeout(60)
 IDS = [f"rb{2600 + k}" for k in range(20)]
@@ -108,6 +108,27 @@ def test_pause_and_resume() -> None:
         client.read_for(0.1)
         assert front.stats().next_number == number
         client.login()
+
+
+@pytest.mark.parametrize("front_type", [Front, FrontProcess])
+def test_the_pace_can_be_changed_and_no_number_is_lost_by_it(front_type: type[Front] | type[FrontProcess]) -> None:
+    market = NumberedMarket(IDS) if front_type is Front else MarketSpec(IDS)
+    with front_type(market, rate=0.01) as front, _subscribed(front, IDS) as client:  # type: ignore[arg-type]
+        front.wait_until(timeout=5, next_number=1)
+        for pace in ({"burst": (500, 60.0)}, {"rate": 20_000}, {"flat_out": True}):
+            before = front.stats().next_number
+            front.pace(**pace)
+            front.wait_until(timeout=5, next_number=before + 500)
+        front.pace(rate=0.01)
+        number = front.stats().next_number
+        client.read_until(lambda: len(client.tick_bodies) >= number, "what was sent")
+        assert front.stats().next_number <= number + 1, "a tick is due when the pace begins, and none for 100 s"
+        with pytest.raises(ValueError, match="exclude each other"):
+            front.pace(rate=5, flat_out=True)
+        front.pause()
+        number = front.stats().next_number
+        client.read_until(lambda: len(client.tick_bodies) == number, "all of it")
+    np.testing.assert_array_equal(client.numbers(), np.arange(number))
 
 
 def test_rate_is_kept_from_the_intended_time() -> None:

@@ -66,7 +66,7 @@ def test_any_argument_is_taken_or_named(name: str, value: Any) -> None:
         return
     assert made.fronts and made.instruments
     assert SECRET not in repr(made)
-    for text in (made.broker_id, made.investor_id, made.password, made.app_id, made.auth_code):
+    for text in (made.broker_id, made.investor_id, made.password.reveal()):
         text.encode()
         assert "\0" not in text
     assert made.stale_after is None or made.stale_after > 0

@@ -45,7 +45,7 @@ def reads_of(queue: TickQueue) -> list[Callable[[], Any]]:
     return [
         lambda: queue.get(timeout=0.002), queue.get_nowait, lambda: queue.get_many(timeout=0.002),
         lambda: queue.get_many(block=False), queue.qsize, lambda: (queue.lost, queue.received, queue.skipped),
-        lambda: repr(queue.get_nowait()), lambda: queue.get_nowait().InstrumentID, lambda: queue.instruments,
+        lambda: repr(queue.get_nowait()), lambda: str(queue.get_nowait()), lambda: queue.instruments,
         lambda: TickQueue.attach(queue.name).close(), lambda: repr(queue), queue._drop_reader,
     ]  # fmt: skip
 

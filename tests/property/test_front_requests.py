@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickengine._secret import Secret
 from tickengine.front import fields, wire
 from tickengine.front.session import Desk, Session
 
@@ -17,7 +18,7 @@ DESKS = st.builds(
     Desk,
     st.just("20260105"),
     require_login=st.booleans(),
-    password=st.none() | st.binary(max_size=41),
+    password=st.none() | st.binary(max_size=41).map(Secret),
     acknowledge_limit=st.none() | st.integers(0, 5),
     refused_patterns=st.lists(st.text(max_size=5), max_size=2).map(tuple),
 )

@@ -10,6 +10,7 @@ from feed_support import workers
 from one_api import BROKER, INVESTOR, Api, run_api
 from vendor_files import COMPATIBLE_VARIANTS, Known, known_libraries
 
+from tickengine._secret import Secret
 from tickengine._shim import SUBSCRIBE, SUBSCRIBE_QUOTE, UNSUBSCRIBE, UNSUBSCRIBE_QUOTE
 from tickengine.front import Front, NumberedMarket
 
@@ -34,7 +35,7 @@ def test_every_callback_comes_through_its_slot_with_its_content(library: str) ->
         api.facts()
         assert api.call() == ("OnFrontConnected", ())
 
-        assert api.request("login", BROKER, INVESTOR, "pass-word-1", 41) == 0
+        assert api.request("login", BROKER, INVESTOR, Secret("pass-word-1"), 41) == 0
         name, (data, info, request_id, is_last) = api.call()
         assert (name, request_id, is_last, info["ErrorID"]) == ("OnRspUserLogin", 41, True, 0)
         wanted = {"TradingDay": b"20260105", "BrokerID": BROKER.encode(), "UserID": INVESTOR.encode()}
@@ -64,7 +65,7 @@ def test_every_callback_comes_through_its_slot_with_its_content(library: str) ->
         assert (name, data["InstrumentID"], info["ErrorID"]) == ("OnRspSubMarketData", ID.encode(), 16)
 
         front.refuse_logins(3)
-        assert api.request("login", BROKER, INVESTOR, "pass-word-1", 42) == 0
+        assert api.request("login", BROKER, INVESTOR, Secret("pass-word-1"), 42) == 0
         name, (_, info, request_id, _) = api.call()
         assert (name, request_id, info["ErrorID"]) == ("OnRspUserLogin", 42, 3)
         assert "CTP" in info["ErrorMsg"].decode("gb18030")

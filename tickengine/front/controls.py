@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tickengine.front import fields
 from tickengine.front.faults import checked_seconds
 from tickengine.front.garbage import GARBAGE
+from tickengine.front.pace import make_pace
 from tickengine.front.pushed import tick_records
 from tickengine.front.stats import FrontStats
 
@@ -39,6 +40,17 @@ class Controls:
     def resume(self) -> None:
         """End a `pause`. What would have been due meanwhile is not made up for."""
         self._control("resume")
+
+    def pace(
+        self, *, rate: float | None = None, burst: tuple[int, float] | None = None, flat_out: bool = False
+    ) -> None:
+        """Publish at this pace from now on, as a `Front` made with these arguments would. Running numbers go
+        on; what is left of a burst is not sent.
+
+        Raises:
+            ValueError: more than one of them, or a number that makes no sense.
+        """
+        self._control("pace", make_pace(rate, burst, flat_out, 0))
 
     def cut(
         self,

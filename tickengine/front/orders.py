@@ -16,6 +16,7 @@ from tickengine.front.calls import fail_stopped
 from tickengine.front.clients import Clients
 from tickengine.front.connection import Connection, Counted, CutOrder
 from tickengine.front.listener import Listener
+from tickengine.front.pace import Pace
 from tickengine.front.products import product_of
 from tickengine.front.publisher import Publisher
 from tickengine.front.session import Countdown, Desk
@@ -49,6 +50,9 @@ class ConnectionOrders(Generic[Picture]):
     def _reached(self, goal: dict[str, Any]) -> bool:
         """Whether what somebody waits for is true."""
         raise NotImplementedError
+
+    def pace(self, pace: Pace) -> None:
+        self._publisher.set_pace(pace)
 
     def cut(self, how: Literal["fin", "rst"], after_bytes: int | None, number: int | None) -> int | Future[int]:
         chosen = [c for c in self._clients.open if number is None or c.number == number]

@@ -82,6 +82,11 @@ class Publisher:
         """`count` ticks were made."""
         return self._count is not None and self.next_number >= self._count
 
+    def set_pace(self, pace: Pace) -> None:
+        """Another schedule, which begins with the next `step`."""
+        self._pace = pace
+        self.hold()
+
     def hold(self) -> None:
         """Publishing is interrupted: the schedule begins anew with the next `step`."""
         self._running = False
