@@ -18,7 +18,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from . import vendor
+from . import demo_trading, vendor
 from ._errors import Closed, TickEngineError
 from ._spawn import SpawnedProcess
 from .engine import TickEngine
@@ -86,6 +86,7 @@ def worker(name: str, ticks: TickQueue, reports: Connection) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trading", action="store_true", help="show how an order in flight survives a cut")
     parser.add_argument("--seconds", type=float, default=15.0, help="stop after so long (default 15; 0: at Ctrl-C)")
     parser.add_argument("--rate", type=float, help="ticks/s, evenly paced (default: snapshots every 500 ms)")
     parser.add_argument("--library", help="vendor library: a path, a package name, or 'compatible'")
@@ -138,6 +139,8 @@ class _Screen:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.trading:
+        return demo_trading.run(args)
     path, source = choose_library(args.library)
     print(f"vendor library: {path}\n                {source}")
     with FrontProcess(MarketSpec(list(INSTRUMENTS), kind="random-walk", seed=args.seed), rate=args.rate) as front:

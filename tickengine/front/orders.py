@@ -51,9 +51,6 @@ class ConnectionOrders(Generic[Picture]):
         """Whether what somebody waits for is true."""
         raise NotImplementedError
 
-    def pace(self, pace: Pace) -> None:
-        self._publisher.set_pace(pace)
-
     def cut(self, how: Literal["fin", "rst"], after_bytes: int | None, number: int | None) -> int | Future[int]:
         chosen = [c for c in self._clients.open if number is None or c.number == number]
         outcome: Future[int] = Future()
@@ -136,6 +133,9 @@ class Orders(ConnectionOrders[FrontStats]):
     def __init__(self, clients: Clients, publisher: Publisher, desk: Desk, listener: Listener, timers: Timers) -> None:
         super().__init__(clients, desk, listener, timers)
         self._publisher = publisher
+
+    def pace(self, pace: Pace) -> None:
+        self._publisher.set_pace(pace)
 
     def pause(self) -> None:
         self._publisher.paused = True

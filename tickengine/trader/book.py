@@ -138,14 +138,20 @@ class Order:
         return self.state in ("unknown", "missing")
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Change:
-    """What a record did to the book. ``kind``: order, trade, cancel, connection or day."""
+    """What a record did to the book.
+
+    Attributes:
+        kind: order, trade, cancel, connection or day.
+        state: the order's state behind this record; the order itself may have moved on.
+    """
 
     kind: str
     record: Record
     order: Order | None = None
     trade: Trade | None = None
+    state: str = ""
 
 
 @dataclass(slots=True)
@@ -242,6 +248,9 @@ class OrderBook:
         if method is None:
             return []
         changes: list[Change] = getattr(self, method)(record)
+        for change in changes:
+            if change.order is not None:
+                change.state = change.order.state
         return changes
 
     def _on_connection(self, record: Record) -> list[Change]:
