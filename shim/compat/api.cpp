@@ -186,6 +186,7 @@ int MdApi::Join() {
 
 int MdApi::request_ids(const char* function, std::uint32_t tid, char** ids, int count) {
     fault_in_request(faults_, function);
+    if (faults_.freed_in == function) dispatcher_.freed_in_request().request([this] { connection_.cut(); });
     if (count < 0 || (count > 0 && !ids)) return kBadArgument;
     for (int i = 0; i < count; ++i) {
         if (!ids[i]) return kBadArgument;

@@ -115,6 +115,11 @@ void Connection::stop() {
     wake();
 }
 
+void Connection::cut() {
+    cut_.store(true, std::memory_order_relaxed);  // as in stop()
+    wake();
+}
+
 bool Connection::on_own_thread() const { return t_thread_of == this; }
 
 void Connection::wake() {
@@ -240,6 +245,7 @@ int Connection::serve(int fd) {
     dispatcher_->connected();
 
     while (!stopping()) {
+        if (cut_.exchange(false, std::memory_order_relaxed)) return kReasonClosed;
         // Before reading, so that a callback that blocked for the whole limit ends the connection although
         // bytes are waiting. That is what the vendor's library does.
         Clock::time_point now = Clock::now();

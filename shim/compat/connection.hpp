@@ -41,6 +41,9 @@ public:
     void run();
     void stop();
 
+    // Any thread, for a fault: ends the current connection as if the front had closed it.
+    void cut();
+
     // True on run()'s thread and on the helper thread of a fault.
     bool on_own_thread() const;
 
@@ -60,6 +63,7 @@ private:
     const std::chrono::seconds silence_limit_;
     const int wake_fd_;
     std::atomic<bool> stop_{false};
+    std::atomic<bool> cut_{false};
     Parser parser_;
     Clock::time_point last_sent_;
     std::size_t first_ = 0;  // front to look at first

@@ -72,7 +72,9 @@ void Dispatcher::disconnected(int reason) {
         std::fflush(stdout);
         std::fprintf(stderr, "compat: disconnected, reason %d\n", reason);
     }
+    freed_in_request_.telling();
     if (MdSpi* const s = spi()) s->OnFrontDisconnected(reason);
+    freed_in_request_.told();
 }
 
 void Dispatcher::silence_warning(int lapse_s) {

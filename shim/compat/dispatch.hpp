@@ -15,7 +15,7 @@
 
 namespace compat {
 
-// Everything but set_spi() and trading_day() is called by the connection's thread only.
+// Everything but set_spi(), trading_day() and freed_in_request() is called by the connection's thread only.
 class Dispatcher {
 public:
     explicit Dispatcher(const Faults& faults);
@@ -42,6 +42,9 @@ public:
     // True after a wrong number in a counted series: nothing more of this connection will be listened to.
     bool deaf() const { return deaf_; }
 
+    // Any thread, in the request named by the fault "freed-in".
+    FreedInRequest& freed_in_request() { return freed_in_request_; }
+
     // Valid for the life of this object. "19800100" before the first good login.
     const char* trading_day();
 
@@ -64,6 +67,7 @@ private:
     const ConvertOptions options_;
     std::atomic<MdSpi*> spi_{nullptr};
     std::unique_ptr<FaultyDelivery> faulty_;
+    FreedInRequest freed_in_request_;
     LastTicks last_ticks_;
     DepthMarketData tick_;
 

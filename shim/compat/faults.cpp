@@ -18,6 +18,8 @@ namespace {
 // Enough that a pointer kept from an earlier callback still points at poison, not at a later tick.
 constexpr std::size_t kPoisonBuffers = 64;
 constexpr unsigned char kPoison = 0xa5;
+// A request goes on for so long with a connection that has ended.
+constexpr std::chrono::milliseconds kRequestTime{300};
 
 struct Flag {
     const char* word;
@@ -75,6 +77,7 @@ bool parse_word(const std::string& word, Faults* out) {
     if (name == "silence") return parse_number(value, &out->silence_s);
     if (name == "hang-in") return parse_request(value, &out->hang_in);
     if (name == "abort-in") return parse_request(value, &out->abort_in);
+    if (name == "freed-in") return parse_request(value, &out->freed_in);
     return false;
 }
 
@@ -132,6 +135,24 @@ void fault_hang() {
 void fault_in_request(const Faults& faults, const char* function) {
     if (faults.hang_in == function) fault_hang();
     if (faults.abort_in == function) std::abort();
+}
+
+void FreedInRequest::request(const std::function<void()>& cut) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (used_) return;
+    used_ = true;
+    stage_ = Stage::kConnected;
+    cut();
+    changed_.wait(lock, [this] { return stage_ != Stage::kConnected; });
+    if (changed_.wait_for(lock, kRequestTime, [this] { return stage_ == Stage::kFreed; })) std::abort();
+}
+
+void FreedInRequest::set(Stage stage) {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        stage_ = stage;
+    }
+    changed_.notify_all();
 }
 
 FaultyDelivery::FaultyDelivery(const Faults& faults, const std::function<void()>& mark_thread) : faults_(faults) {

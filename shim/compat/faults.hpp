@@ -31,7 +31,7 @@ struct Faults {
     bool print = false;
     bool hang_init = false;
     bool hang_release = false;
-    std::string hang_in, abort_in;  // the api's function, by name
+    std::string hang_in, abort_in, freed_in;  // the api's function, by name
     std::uint32_t slow_release_ms = 0;
     std::uint32_t silence_s = 0;  // 0: the vendor's 121 s
     std::uint64_t abort_after = 0;
@@ -51,6 +51,26 @@ void fault_sleep(std::uint32_t milliseconds);
 
 // At the beginning of each request.
 void fault_in_request(const Faults& faults, const char* function);
+
+// A connection that ends under a request, as the vendor's library lets it: it takes no lock in some requests, and
+// frees the connection when OnFrontDisconnected has returned.
+class FreedInRequest {
+public:
+    // In the request, the first time only: ends the connection and ends the process if that is freed meanwhile.
+    void request(const std::function<void()>& cut);
+    // Around OnFrontDisconnected.
+    void telling() { set(Stage::kTelling); }
+    void told() { set(Stage::kFreed); }
+
+private:
+    enum class Stage { kConnected, kTelling, kFreed };
+    void set(Stage stage);
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    Stage stage_ = Stage::kConnected;
+    bool used_ = false;
+};
 
 // Hands ticks to the host in the ways that the vendor's library has been seen to, or could.
 class FaultyDelivery {

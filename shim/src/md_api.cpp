@@ -10,6 +10,8 @@
 namespace tk {
 namespace {
 
+constexpr std::int64_t kRequestEnd = 1000000000;
+
 // Writes a text into a field, refusing what does not fit: a cut password or id would be somebody else's.
 std::int32_t put(std::vector<char>* request, Field field, const char* text, const char* name) {
     const std::size_t n = std::strlen(text);
@@ -81,6 +83,14 @@ void MdApi::push(const tk_callback& callback) {
 
 void MdApi::event(const Event& event) { writer_->publish_event(event, writer_->clock().now()); }
 
+// 6.3.6 takes no lock in the four requests of `subscribe` (the login takes one). It looks up its connection, and frees
+// it once OnFrontDisconnected has returned: under a request that is still sending, which then ends the process (SIGSEGV).
+// So the callback stays until the request is out. Not for ever: a version in which a request waits for the callback
+// would stand still, and so would one that never comes back from the request.
+void MdApi::outlast_request() {
+    if (subscribing_.try_lock_for(std::chrono::nanoseconds(kRequestEnd))) subscribing_.unlock();
+}
+
 bool MdApi::next(std::int64_t timeout_ns, tk_callback* out) {
     std::unique_lock<std::mutex> lock(mutex_);
     arrived_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), [this] { return !callbacks_.empty() || woken_; });
@@ -145,6 +155,7 @@ std::int32_t MdApi::subscribe(std::int32_t what, const char* const* ids, std::ui
             return fail(TK_E_ARG, "instrument id '%.100s' must have 1 to %u bytes for this vendor library", id.c_str(), size - 1);
         pointers.push_back(id.data());
     }
+    const std::lock_guard<std::recursive_timed_mutex> subscribing(subscribing_);
     *rc = reinterpret_cast<int (*)(void*, char**, int)>(slot(method))(api_, pointers.data(), static_cast<int>(count));
     return TK_OK;
 }

@@ -54,6 +54,7 @@ public:
     // from the callbacks
     void push(const tk_callback& callback);
     void event(const Event& event);
+    void outlast_request();
 
 private:
     void* slot(std::int8_t index) const { return (*static_cast<void***>(api_))[index]; }
@@ -70,6 +71,8 @@ private:
     std::condition_variable arrived_;
     std::deque<tk_callback> callbacks_;
     bool woken_ = false;
+    // Held in a request of `subscribe`. Recursive: should the library call back from within, it waits for nobody.
+    std::recursive_timed_mutex subscribing_;
 };
 
 // The function for each of our callback numbers; see spi.cpp.

@@ -197,6 +197,11 @@ bool Reader::something_new() {
         head_seen_ = stamp;
         return true;
     }
+    return overtaken();
+}
+
+// Another record stands where the next one is looked for. Apart, so that a loop of looks carries none of it.
+[[gnu::cold, gnu::noinline]] bool Reader::overtaken() {
     // SYNC head (acquire): partner is the release in Writer::finish().
     const std::uint64_t head = log_->header->Head.load(std::memory_order_acquire);
     head_seen_ = head > kMaxHead ? 0 : head;  // sleep() says what is wrong with it

@@ -33,6 +33,7 @@ private:
     static constexpr std::uint32_t kChunk = 64;
 
     bool something_new();
+    bool overtaken();
     class Busy;
     std::int32_t usable(const Busy& busy, const tk_take& t) const;
     std::int32_t look(tk_take* t);

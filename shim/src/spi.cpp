@@ -65,6 +65,7 @@ void on_front_disconnected(Spi* spi, int reason) {
     tk_callback c = make(TK_CB_FRONT_DISCONNECTED, nullptr, nullptr, 0, true);
     c.reason = reason;
     spi->api->push(c);
+    spi->api->outlast_request();
 }
 
 void on_heartbeat_warning(Spi* spi, int seconds) {

@@ -170,6 +170,27 @@ def test_after_a_crash_inside_the_library_the_feed_goes_on_in_a_new_process(
     assert np.array_equal(stamps, np.sort(stamps)) and len(np.unique(stamps)) == len(stamps)
 
 
+@pytest.mark.parametrize("request_", ["SubscribeMarketData", "UnSubscribeMarketData"])
+def test_a_connection_that_ends_under_a_request_is_kept_until_the_request_is_out(
+    library: str, request_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULTS, f"freed-in={request_}")
+    with TickQueue(events=True) as queue:
+        with (
+            Front(NumberedMarket(IDS), rate=500) as front,
+            engine_on(front.address, library, IDS, [queue]) as running,
+        ):
+            running.wait_live()
+            running.unsubscribe(IDS[:1])
+            wait_for(
+                lambda: [running.status()[k] for k in ("logins", "subscribed", "state")] == [2, len(IDS) - 1, "live"],
+                "all but one on the next connection",
+            )
+            assert (running.status()["restarts"], running.status()["disconnects"]) == (0, 1)
+        _, events = drain(queue)
+    assert "engine_lost" not in [e.name for e in events]
+
+
 def test_what_the_library_prints_stays_out_of_the_hosts_output(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
