@@ -334,7 +334,17 @@ TEST(trade_reader_that_lies_down_while_a_record_comes_does_not_sleep) {
     hooks().futex_wait = nullptr;
     CHECK_EQ(futex_counts().waits.load(), waits + 1);
     CHECK_EQ(futex_counts().timed_out.load(), timed_out);
-    CHECK(!reader.wait(2, 1000000));
+    // A moment earlier, after its first look and before it has said that it will sleep: nobody wakes it.
+    bool once = false;
+    hooks().clock = [&] {
+        if (!std::exchange(once, true)) j.add(2);
+    };
+    CHECK(reader.wait(2, -1));
+    hooks().clock = nullptr;
+    CHECK(once);
+    CHECK_EQ(futex_counts().waits.load(), waits + 1);
+    CHECK_EQ(futex_counts().timed_out.load(), timed_out);
+    CHECK(!reader.wait(3, 1000000));
 }
 
 TEST(trade_readers_are_woken) {

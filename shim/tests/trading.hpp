@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <fstream>
 #include <utility>
 
@@ -64,7 +65,12 @@ struct Journal {
         std::uint64_t copied = 0;
         ok(reader.read(0, records.size(), records.data(), &copied), "read");
         CHECK_EQ(copied, records.size());
-        for (std::uint64_t s = 0; s < copied; ++s) CHECK(tk::whole(records[s], s));
+        for (std::uint64_t s = 0; s < copied; ++s) {
+            const tk::TradeRecord& r = records[s];
+            CHECK(tk::whole(r, s));
+            // Nothing of an earlier attempt at the same place.
+            CHECK(std::all_of(r.Payload + r.Size, r.Payload + sizeof r.Payload, [](char c) { return c == 0; }));
+        }
         return records;
     }
     std::vector<int> kinds() const {
