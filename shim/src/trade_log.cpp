@@ -63,7 +63,8 @@ std::int32_t check_header(const TradeHeader& h, const char* path) {
 }  // namespace
 
 bool whole(const TradeRecord& record, std::uint64_t sequence) {
-    return record.Stamp == sequence + 1 && record.Size <= kTradePayload && record.Crc == crc_of(record);
+    // SYNC trade stamp (acquire): partner is the release in store(), of a writer that has died since.
+    return __atomic_load_n(&record.Stamp, __ATOMIC_ACQUIRE) == sequence + 1 && record.Size <= kTradePayload && record.Crc == crc_of(record);
 }
 
 void fill(const TradeEntry& e, TradeRecord* out) {
@@ -335,8 +336,7 @@ void TradeWriter::wake_readers() {
 std::int32_t TradeReader::attach(const char* path) {
     path_ = path;
     const char* base = nullptr;
-    if (const std::int32_t rc = map_up_to(0, &base); rc != TK_OK) return rc;
-    return map_up_to(head(), &base);
+    return map_up_to(0, &base);
 }
 
 std::uint64_t TradeReader::head() const {
@@ -356,14 +356,16 @@ std::int32_t TradeReader::map_up_to(std::uint64_t records, const char** base) {
         struct stat st;
         if (fstat(fd.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
         if (const std::int32_t rc = check_own(st, path); rc != TK_OK) return rc;
-        if (static_cast<std::size_t>(st.st_size) < bytes_of(records))
-            return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, static_cast<std::size_t>(st.st_size), bytes_of(records));
         alignas(TradeHeader) char first[kTradeHeaderSize];
         if (pread(fd.get(), first, sizeof first, 0) != static_cast<ssize_t>(sizeof first)) return fail_system("cannot read '%s'", path);
         const auto& h = *reinterpret_cast<const TradeHeader*>(first);
         if (const std::int32_t rc = check_header(h, path); rc != TK_OK) return rc;
         if (header_ != nullptr && h.UniqueId != header_->UniqueId)
             return fail(TK_E_LAYOUT, "'%s' is another journal by now; attach again", path);
+        // Where the file is shorter than its records, looking at them would be a SIGBUS.
+        const std::size_t least = bytes_of(std::max(records, h.Head.load(std::memory_order_relaxed)));
+        if (static_cast<std::size_t>(st.st_size) < least)
+            return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, static_cast<std::size_t>(st.st_size), least);
         const std::uint64_t capacity = h.Capacity.load(std::memory_order_relaxed);
         if (capacity > kMaxCapacity) return fail(TK_E_LAYOUT, "'%s' is damaged: capacity %llu", path, static_cast<unsigned long long>(capacity));
         const std::size_t size = bytes_of(std::max(capacity, records));

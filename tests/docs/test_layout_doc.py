@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ctypes as ct
+import json
 import mmap
 import os
 import re
 import shutil
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 
 from tickengine import TickLog
 from tickengine._shim import lib, new_handle
+from tickengine.trader.journal import TradeLogWriter
+from tickengine.trader.records import KIND_NUMBERS, KINDS, Record
 from tickengine.words import EVENT_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +32,12 @@ STRUCTS = (
     "Progress",
     "QueueHeader",
     "QueueFilter",
+    "TradeHeader",
+    "TradeRecord",
+    "RingHeader",
+    "RingCommand",
 )
+SOURCES = [ROOT / "shim" / "src" / name for name in ("layout.hpp", "trade_layout.hpp")]
 # The document's words for a type, and the shim's in tk_layout(): sizes in bits, sizes in bytes.
 SHIM_TYPES = {
     "u64": "u8",
@@ -40,6 +49,7 @@ SHIM_TYPES = {
     "f64": "f8",
     "text": "S",
     "zeros": "S",
+    "bytes": "S",
 }
 TYPE_SIZES = {"u64": 8, "i64": 8, "u32": 4, "i32": 4, "u16": 2, "u8": 1, "f64": 8, "Progress": 64}
 
@@ -76,7 +86,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, i
             for field, *_ in documented(name)
         ]
     (place / "print.cpp").write_text(
-        '#include "layout.hpp"\n#include <cstdio>\nint main() {\n' + "\n".join(lines) + "\n}\n"
+        "".join(f'#include "{source.name}"\n' for source in SOURCES)
+        + "#include <cstdio>\nint main() {\n"
+        + "\n".join(lines)
+        + "\n}\n"
     )
     command = [compiler, "-std=c++17", "-Wno-invalid-offsetof", "-I", str(ROOT / "shim" / "src")]
     subprocess.run([*command, str(place / "print.cpp"), "-o", str(place / "print")], check=True, timeout=100)
@@ -85,9 +98,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, i
     return {name: (int(offset), int(size)) for name, offset, size in found}
 
 
-def test_record_is_what_the_shim_says_of_itself() -> None:
-    shim = [line.split() for line in lib().layout().decode().splitlines()]
-    ours = [[name, str(offset), str(size), SHIM_TYPES[kind]] for name, offset, size, kind in documented("Record")]
+@pytest.mark.parametrize(("name", "told"), [("Record", "layout"), ("TradeRecord", "tlog_layout")])
+def test_record_is_what_the_shim_says_of_itself(name: str, told: str) -> None:
+    shim = [line.split() for line in getattr(lib(), told)().decode().splitlines()]
+    ours = [[name, str(offset), str(size), SHIM_TYPES[kind]] for name, offset, size, kind in documented(name)]
     assert ours == [[n, o, s, ours[i][3] if n.startswith("Reserved") else t] for i, (n, o, s, t) in enumerate(shim)]
 
 
@@ -102,7 +116,7 @@ def test_types_have_their_sizes_and_fields_do_not_overlap(name: str) -> None:
     end = 0
     for field, offset, size, kind in documented(name):
         base, _, count = kind.partition("[")
-        if base not in ("text", "zeros"):
+        if base not in ("text", "zeros", "bytes"):
             assert size == TYPE_SIZES[base] * int(count.rstrip("]") or 1), f"{name}.{field}: {kind} of {size} bytes"
         assert offset >= end, f"{name}.{field} begins at {offset}, the one before ends at {end}"
         end = offset + size
@@ -110,9 +124,9 @@ def test_types_have_their_sizes_and_fields_do_not_overlap(name: str) -> None:
 
 @pytest.mark.parametrize("name", STRUCTS)
 def test_no_member_of_a_struct_is_missing(name: str) -> None:
-    source = (ROOT / "shim" / "src" / "layout.hpp").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
     found = re.search(rf"^struct (?:alignas\(64\) )?{name} \{{(.*?)^\}};", source, re.MULTILINE | re.DOTALL)
-    assert found, f"layout.hpp has no struct {name}"
+    assert found, f"no struct {name} in {SOURCES}"
     body = re.sub(r"//[^\n]*", "", found[1])
     members = []
     for declaration in body.split(";"):
@@ -128,12 +142,41 @@ def test_whole_sizes(compiled: dict[str, tuple[int, int]]) -> None:
     assert sizes["Record"] == sizes["EventRecord"] == 448
     assert (sizes["ReaderSlot"], sizes["InstrumentEntry"]) == (384, 320)
     assert (sizes["Progress"], sizes["QueueFilter"]) == (64, 96)
+    assert sizes["TradeRecord"] == sizes["RingCommand"] == 1024
+    assert sizes["TradeHeader"] <= 4096 and sizes["RingHeader"] <= 4096
     assert sizes["LogHeader"] <= 4096 and sizes["QueueHeader"] <= 512
 
 
 def test_event_codes_are_those_of_the_package() -> None:
     rows = re.findall(r"^\| (\d+) \| (\w+) \|", _section("EventRecord"), re.MULTILINE)
     assert {int(code): name for code, name in rows} == EVENT_NAMES
+
+
+def test_trade_kinds_are_those_of_the_package() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\w+) \|", _section("TradeRecord"), re.MULTILINE)
+    assert {int(kind): name for kind, name in rows} == KINDS
+
+
+def test_a_journal_can_be_read_with_the_document_alone(tmp_path: Path) -> None:
+    with TradeLogWriter(tmp_path) as writer:
+        order = {"InstrumentID": "rb2601", "LimitPrice": 3456.5, "VolumeTotalOriginal": 7}
+        writer.append(Record(-1, "sending_order", 0, 0, client_id=9, data=dict(order), struct="InputOrder"))
+        raw = (tmp_path / "trade.journal").read_bytes()
+    layout = json.loads(lib().td_structs())["InputOrder"]
+    header = {name: raw[offset : offset + size] for name, offset, size, _ in documented("TradeHeader")}
+    assert header["Magic"] == b"TKTRADE\0" and header["LayoutVersion"] == b"\1\0\0\0"
+    assert int.from_bytes(header["Head"], "little") == 2
+    record = raw[4096 + 1024 : 4096 + 2048]
+    field = {name: record[offset : offset + size] for name, offset, size, _ in documented("TradeRecord")}
+    number = {name: int.from_bytes(value, "little") for name, value in field.items()}
+    assert (number["Stamp"], number["Kind"], number["ClientID"]) == (2, KIND_NUMBERS["sending_order"], 9)
+    assert (number["Struct"], number["Size"]) == (layout["number"], layout["size"])
+    end = 192 + number["Size"]
+    assert number["Crc"] == zlib.crc32(record[8:64] + record[68:end]) and not any(record[end:])
+    found = {name: field["Payload"][offset : offset + size] for name, _, offset, size in layout["fields"]}
+    assert found["InstrumentID"].rstrip(b"\0") == b"rb2601"
+    assert struct.unpack("<d", found["LimitPrice"])[0] == 3456.5
+    assert struct.unpack("<i", found["VolumeTotalOriginal"])[0] == 7
 
 
 # ---- the document alone is enough to read a log ------------------------------------------------

@@ -27,7 +27,7 @@ from tickengine import vendor
 
 HERE = Path(__file__).parent
 COMPATIBLE_SOURCES = HERE.parents[1] / "shim" / "compat"
-MD_FILE = re.compile(r"(^|/)lib(sopt)?thostmduserapi(_se)?(-[0-9a-f]{8})?\.so$")
+FILES = re.compile(r"(^|/)lib(sopt)?thost(mduser|trader)api(_se)?(-[0-9a-f]{8})?\.so$")
 DOWNLOAD_LIMIT_S = 150
 WHEELS = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"]
 for _tag in ("manylinux_2_28", "manylinux_2_24", "manylinux2014", "manylinux1"):
@@ -41,7 +41,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Known:
-    """A market-data library of a package on the index."""
+    """A library of a package on the index: the one for market data, or the one for trading."""
 
     package: str
     """``name==version``."""
@@ -52,7 +52,7 @@ class Known:
     text: str
     """GetApiVersion()."""
     version: str
-    """In the atlas."""
+    """In the atlas, or in that of the trader libraries."""
     speaks: str
     """``plain`` (what the loopback front speaks), ``encrypted`` or ``other``."""
     evaluation: bool = False
@@ -62,8 +62,8 @@ class Known:
         return self.package.replace("==", "-")
 
 
-def known_libraries() -> list[Known]:
-    return [Known(**entry) for entry in json.loads((HERE / "libraries.json").read_text())]
+def known_libraries(file: str = "libraries.json") -> list[Known]:
+    return [Known(**entry) for entry in json.loads((HERE / file).read_text())]
 
 
 def cache() -> Path:
@@ -93,9 +93,10 @@ def genuine_library(known: Known) -> Path:
         Unavailable: it could not be downloaded.
         AssertionError: what is in the package is another file than is known.
     """
-    for installed in vendor.package_libraries(known.package.partition("==")[0]):
-        if _digest(Path(installed)) == known.sha256:
-            return Path(installed)
+    for kind in (vendor.MARKET_DATA, vendor.TRADER):
+        for installed in vendor.package_libraries(known.package.partition("==")[0], kind):
+            if _digest(Path(installed)) == known.sha256:
+                return Path(installed)
     folder = cache() / known.name
     with locked(known.name):
         for path in folder.glob("*.so"):
@@ -105,12 +106,15 @@ def genuine_library(known: Known) -> Path:
             raise Unavailable(f"not downloaded: no connection to the index ({_failures[0]})")
         with tempfile.TemporaryDirectory(dir=cache()) as work:
             archive = _download(known, Path(work))
-            name, content = _member(archive)
-            assert hashlib.sha256(content).hexdigest()[:8] == known.sha256, f"{known.package} has another {name}"
-            new = Path(work) / name
-            new.write_bytes(content)
+            members = _members(archive)
+            digests = {hashlib.sha256(content).hexdigest()[:8]: name for name, content in members.items()}
+            assert known.sha256 in digests, f"{known.package} has another {' and '.join(members)}"
             folder.mkdir(exist_ok=True)
-            return new.replace(folder / name)
+            for name, content in members.items():  # one download for both kinds
+                new = Path(work) / name
+                new.write_bytes(content)
+                new.replace(folder / name)
+            return folder / digests[known.sha256]
 
 
 def _digest(path: Path) -> str:
@@ -142,20 +146,20 @@ def _download(known: Known, work: Path) -> Path:
     return archives[0]
 
 
-def _member(archive: Path) -> tuple[str, bytes]:
-    """The library in a wheel or source archive: its file name and content. Damage raises."""
+def _members(archive: Path) -> dict[str, bytes]:
+    """The libraries in a wheel or source archive: file names and contents. Damage raises."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             assert wheel.testzip() is None, f"{archive.name} is damaged"
-            names = [n for n in wheel.namelist() if MD_FILE.search(n)]
-            assert names, f"{archive.name} has no market-data library"
-            return Path(names[0]).name, wheel.read(names[0])
-    with tarfile.open(archive) as source:
-        members = [m for m in source.getmembers() if MD_FILE.search(m.name)]
-        assert members, f"{archive.name} has no market-data library"
-        file = source.extractfile(members[0])
-        assert file is not None
-        return Path(members[0].name).name, file.read()
+            found = {Path(n).name: wheel.read(n) for n in wheel.namelist() if FILES.search(n)}
+    else:
+        found = {}
+        with tarfile.open(archive) as source:
+            for member in source.getmembers():
+                if FILES.search(member.name) and (file := source.extractfile(member)) is not None:
+                    found.setdefault(Path(member.name).name, file.read())
+    assert found, f"{archive.name} has no library of the vendor's"
+    return found
 
 
 # ---- our own -----------------------------------------------------------------------------------
