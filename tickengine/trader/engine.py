@@ -235,6 +235,11 @@ class TraderEngine(Supervised, Trader):
         return self._up and self.account.state == "ready"
 
     @property
+    def failure(self) -> str:
+        """Why there will be no connection any more, as of the last `poll`; "" as long as there may be one."""
+        return self._failure or (self.account.failure if self.account.state == "failed" else "")
+
+    @property
     def journal_path(self) -> str:
         """The journal's file, for `TradeLog.attach`."""
         return os.path.join(self._settings.flow_dir, "trade.journal")
@@ -252,7 +257,7 @@ class TraderEngine(Supervised, Trader):
         book = self.book
         return {
             "state": self.account.state if self._up or self.account.state in ("failed", "stopped") else "lost",
-            "failure": self._failure or self.account.failure,
+            "failure": self.failure,
             "trading_day": book.trading_day,
             "pid": self.pid if self.is_alive() else None,
             "restarts": self._restarts,
@@ -277,7 +282,7 @@ class TraderEngine(Supervised, Trader):
             if self.connected and (self.account.reconciled or not reconciled):
                 return
             if self._ended.is_set() or self.account.state == "failed":
-                raise EngineError(self._failure or self.account.failure or "the trader engine has stopped")
+                raise EngineError(self.failure or "the trader engine has stopped")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise EngineError(f"not ready within {timeout:g} s: state {self.account.state}")
