@@ -13,11 +13,10 @@ from tickengine.trader.journal import TradeLog
 _NEVER_THERE = ("not_sent", "missing")
 
 
-def fold(flow_dir: str, stop: int | None = None) -> AccountState:
-    """The account from the journal's first record on."""
-    account = AccountState()
+def fold(account: AccountState, flow_dir: str, stop: int | None = None) -> AccountState:
+    """Fold in what the journal has more, up to *stop*."""
     with TradeLog.attach(flow_dir) as journal:
-        for record in journal.records(0, stop):
+        for record in journal.records(account.next_sequence, stop):
             account.apply(record)
     return account
 

@@ -17,6 +17,7 @@ from rounds.strategy import PATIENCE_S, Setup, picture, strategy_main
 
 from tickengine import NotFoundError
 from tickengine.front.trading import TradingFront
+from tickengine.trader.account import AccountState
 from tickengine.trader.journal import TradeLog
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -41,6 +42,7 @@ class Lane:
         self._folder = tempfile.TemporaryDirectory(prefix="tickengine-rounds-")
         self._front.start()
         self._begin(MODES[0])
+        self._sync()
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -77,6 +79,16 @@ class Lane:
         except OSError:
             raise AssertionError(f"the strategy has ended with {self._process.exitcode}") from None
 
+    def _ask(self, what: str) -> Any:
+        self._tell(what)
+        if not self._pipe.poll(2 * PATIENCE_S):
+            raise AssertionError(f"{what}: no answer of the strategy")
+        return self._pipe.recv()
+
+    def _sync(self) -> None:
+        """Wait until the strategy has done what it was told."""
+        self._ask("sync")
+
     # ---- rounds --------------------------------------------------------------------------------
 
     def play(self, plan: Plan) -> None:
@@ -85,6 +97,7 @@ class Lane:
         try:
             for step in plan.steps:
                 self._pass(step)
+            self._sync()
             self._clear()
             self._check()
         except (AssertionError, EOFError, OSError, TimeoutError) as error:
@@ -99,6 +112,8 @@ class Lane:
         self.done[step.what] += 1
         if step.what in ("insert", "cancel", "connect", "disconnect"):
             self._tell(step.what, *step.values)
+        elif step.what == "sync":
+            self._sync()
         elif step.what == "cut_at":
             moment, after, how, inside, outage_s = step.values
             self._front.cut_at(moment, after=after, how=how, inside=inside, outage_s=outage_s)
@@ -140,14 +155,12 @@ class Lane:
         front.reject_orders(95, 0)
 
     def _check(self) -> None:
-        self._tell("settle")
-        if not self._pipe.poll(2 * PATIENCE_S):
-            raise AssertionError("the account was not reconciled")
-        folded, seen = self._pipe.recv()
-        again = picture(fold(self._folder.name, folded))
+        folded, seen = self._ask("settle")
+        account = fold(AccountState(), self._folder.name, folded)
+        again = picture(account)
         assert seen == again, f"the strategy's book {seen}\nis not the journal's {again}"
         deadline = time.monotonic() + AGREE_S
-        while found := differences(fold(self._folder.name), self._front.report(), self._quick):
+        while found := differences(fold(account, self._folder.name), self._front.report(), self._quick):
             if time.monotonic() > deadline:
                 raise AssertionError("\n".join(found))
             threading.Event().wait(_LOOK_S)

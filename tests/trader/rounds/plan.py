@@ -45,7 +45,10 @@ def make_plan(seed: int, number: int) -> Plan:
     for place in range(6):
         for _ in range(faults.count(place)):
             steps += _fault(dice)
-        steps += _business(dice)
+        for _ in range(dice.choice((1, 1, 2))):
+            steps += _business(dice)
+        if dice.random() < 0.5:  # else what comes next happens while orders are still being sent
+            steps.append(Step("sync"))
     return Plan(seed, number, tuple(steps))
 
 

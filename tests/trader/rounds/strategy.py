@@ -16,7 +16,8 @@ from tickengine.trader.engine import TraderEngine
 from tickengine.trader.limits import NO_LIMITS
 
 PATIENCE_S = 40.0
-_LOOK_S = 0.002
+_PATIENT_S = 3.0
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def _obey(engine: TraderEngine, pipe: Connection) -> None:
             return
         if what == "stop":
             return
-        if what == "settle":
+        if what == "sync":
+            pipe.send(None)
+        elif what == "settle":
             pipe.send(_settled(engine))
         else:
             _do(engine, what, values)
@@ -108,7 +111,7 @@ def _do(engine: TraderEngine, what: str, values: tuple[Any, ...]) -> None:
 
 def _wait(engine: TraderEngine, patient: bool) -> None:
     if patient:
-        engine.wait_ready(0.3)
+        engine.wait_ready(_PATIENT_S)
 
 
 def _settled(engine: TraderEngine) -> tuple[int, dict[str, Any]]:
