@@ -17,8 +17,8 @@ from rounds.plan import make_plan
 
 SEED = int(os.environ.get("TICKENGINE_ROUNDS_SEED", "1"))
 ROUNDS = 200
-BATCH = 50
-LANES = 8
+BATCH = 100
+LANES = 12
 """A round is mostly waiting for the pace of queries, so several are played at once."""
 
 
@@ -54,10 +54,10 @@ def play_all(numbers: range, library: str) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(0, ROUNDS, BATCH))
 def test_the_book_of_record_equals_the_fronts(first: int, genuine_trader: str) -> None:
     done = play_all(range(first, first + BATCH), genuine_trader)
-    print(dict(done))
     assert done["orders_received"] > BATCH and done["actions_received"] > BATCH // 10 and done["trades"] > BATCH
     assert done["faults_happened"] > BATCH // 3 and done["killed"] and done["kill_strategy"]
 
