@@ -170,7 +170,8 @@ class AbstractStrategy:
         """Ask for this strategy's orders under way to be cancelled; returns how many it asked for."""
         asked = 0
         for order in self._desk.book.open_orders(instrument_id):
-            if order.ClientID in self._ours and order.OrderRef and order.cancel in ("", "refused", "not_sent", "unknown"):
+            asked_for = order.cancel in ("sending", "sent")
+            if order.ClientID in self._ours and order.OrderRef and not asked_for:
                 self._desk.cancel(order)
                 asked += 1
         return asked

@@ -24,7 +24,6 @@ from .session import TradingSession
 from .settings import TradingSettings
 from .vendor_td import TraderVendorApi
 
-
 _DRAIN_S = 1.0
 
 

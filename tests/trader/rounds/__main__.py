@@ -6,7 +6,6 @@ import argparse
 
 from rounds.lane import Lane
 from rounds.plan import make_plan
-
 from tickengine import vendor
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def _orders(account: AccountState, report: TradingReport, quick: bool) -> Iterat
         said, known = (order.state, order.VolumeTraded), (_state(values), values["VolumeTraded"])
         if said != known:
             yield f"order {key} is {said} in the book, {known} at the front"
-        trades = sorted((t["TradeID"], t["Price"], t["Volume"]) for t in report.trades if t["OrderSysID"] == values["OrderSysID"])
+        system = values["OrderSysID"]
+        trades = sorted((t["TradeID"], t["Price"], t["Volume"]) for t in report.trades if t["OrderSysID"] == system)
         if sorted((t.TradeID, t.Price, t.Volume) for t in order.trades) != trades:
             yield f"order {key} has trades {order.trades}, at the front {trades}"
     for key, order in ours.items():
@@ -62,14 +63,16 @@ def _trades(account: AccountState, report: TradingReport) -> Iterator[str]:
     ours = Counter((t.TradeID, t.Direction, t.OffsetFlag, t.Price, t.Volume) for t in account.book.trades)
     theirs = Counter((t["TradeID"], t["Direction"], t["OffsetFlag"], t["Price"], t["Volume"]) for t in report.trades)
     if ours != theirs:
-        yield f"trades only in the book {list((ours - theirs).elements())}, only at the front {list((theirs - ours).elements())}"
+        more, less = [*(ours - theirs).elements()], [*(theirs - ours).elements()]
+        yield f"trades only in the book {more}, only at the front {less}"
 
 
 def _positions(account: AccountState, report: TradingReport) -> Iterator[str]:
     for (_investor, instrument, side), lots in report.lots.items():
         holding = account.positions.holding(instrument, side)
-        if (holding.today, holding.yesterday) != lots:
-            yield f"{instrument} side {side}: {(holding.today, holding.yesterday)} lots in the book, {lots} at the front"
+        held = (holding.today, holding.yesterday)
+        if held != lots:
+            yield f"{instrument} side {side}: {held} lots in the book, {lots} at the front"
 
 
 def _state(values: dict[str, object]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from rounds.judge import differences, fold
 from rounds.plan import INSTRUMENT, MODES, PRICE, Plan, Step
 from rounds.strategy import PATIENCE_S, Setup, picture, strategy_main
-
 from tickengine import NotFoundError
 from tickengine.front.trading import TradingFront
 from tickengine.trader.account import AccountState

@@ -9,7 +9,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from rounds.plan import INSTRUMENT
-
 from tickengine import ConfigError, EngineError, TickEngineError, _supervisor
 from tickengine.trader.account import AccountState
 from tickengine.trader.engine import TraderEngine
