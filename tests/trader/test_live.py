@@ -183,6 +183,21 @@ def test_cancelling() -> None:
     assert strategy.cancelled == 1 and not trader.book.open_orders()
 
 
+@pytest.mark.parametrize(("before", "asked"), [("unknown", 1), ("refused", 1), ("not_sent", 1), ("sent", 0)])
+def test_a_cancellation_whose_fate_is_not_known_is_asked_for_again(before: str, asked: int) -> None:
+    class Shy(Recorder):
+        def act(self, tick: Any) -> None:
+            if tick.LastPrice == 3000.0:
+                (self.order,) = self.change_position_to(1, price=2990.0)
+            else:
+                self.order.cancel = before
+                self.cancelled = self.cancel_orders()
+
+    strategy = make(Shy)
+    run(strategy, [tick(3000.0), tick(3001.0)])
+    assert strategy.cancelled == asked
+
+
 def test_orders_left_at_the_end_are_named(caplog: pytest.LogCaptureFixture) -> None:
     class Leaver(Recorder):
         def act(self, tick: Any) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .._errors import Closed, ConfigError
+from .._errors import Closed, ConfigError, EngineError
 from ..engine import TickEngine
 from ..queue import TickQueue
 from ..trader.book import Change
@@ -21,6 +21,7 @@ from .options import Options
 from .strategy import AbstractStrategy
 
 _LONGEST_WAIT_S = 0.25
+_ENDED_S = 5.0
 _CONFIG_KEYS = ("parameters", "periods", "description", "wait", "cancel_on_exit")
 
 
@@ -38,6 +39,7 @@ def run_live(
 
     Raises:
         ConfigError: something in *config*, *options* or the configuration file; nothing was started.
+        EngineError: the market data or the trading connection has come to its end, such as by a wrong password.
         Exception: what the strategy raised; everything has been stopped in order before.
     """
     config = dict(config or {})
@@ -63,6 +65,8 @@ def run_live(
             runner = Runner(strategy, queue, trader, seconds=options.get_seconds())
             try:
                 runner.run()
+                if not strategy.should_exit and not engine.is_alive():
+                    engine.join(_ENDED_S)  # raises what it ended of
             except KeyboardInterrupt:
                 strategy.logger.info("interrupted; ending in order")
             finally:
@@ -150,6 +154,8 @@ class Runner:
             if tick is not None:
                 self._take(tick)
             self._tell()
+            if self._trader.failure:
+                raise EngineError(f"trading has ended: {self._trader.failure}")
             if strategy.periods:
                 for bar in self._bars.overdue(time.time_ns()):
                     strategy.on_bar(bar.InstrumentID, bar.period, bar)
@@ -162,6 +168,8 @@ class Runner:
         if cancel and self._trader.connected:
             strategy.cancel_orders()
         self._tell()
+        for name in strategy.instrument_ids:
+            strategy.logger.info("position of %s: %d lots", name, strategy.single_sided_position(name))
         under_way = [order for order in self._trader.book.open_orders() if order.ClientID in strategy._ours]
         for order in under_way:
             strategy.logger.warning(
@@ -183,7 +191,7 @@ class Runner:
         """What has happened to orders; what the callbacks cause is told too."""
         while True:
             changes = self._trader.poll()
-            connected = self._trader.connected
+            connected = self._strategy.is_trading_connected()
             if connected != self._connected:
                 self._connected = connected
                 self._strategy.on_connection(connected)

@@ -88,8 +88,8 @@ class AbstractStrategy:
     # ---- trading connection --------------------------------------------------------------------
 
     def is_trading_connected(self) -> bool:
-        """Whether orders can be sent now."""
-        return self._desk.connected
+        """Whether orders can be sent now, and what the account holds is known."""
+        return self._desk.connected and self._desk.positions.complete
 
     def connect_trading(self) -> None:
         """Connect again after `disconnect_trading`. What happened meanwhile is told then, each once."""
@@ -135,12 +135,15 @@ class AbstractStrategy:
             price: the limit price itself, in place of all that.
 
         Returns:
-            The orders sent; none if nothing is missing or there is no price to go by yet.
+            The orders sent; none if nothing is missing, what the account holds is not known yet, or there is no
+            price to go by.
 
         Raises:
             LimitRefused: an order does not keep a limit. Those before it have been sent.
         """
         name = self._instrument(instrument_id)
+        if not self._desk.positions.complete:
+            return []
         missing = target - self.single_sided_position(name) - self._coming(name)
         if missing == 0:
             return []
@@ -167,7 +170,8 @@ class AbstractStrategy:
         """Ask for this strategy's orders under way to be cancelled; returns how many it asked for."""
         asked = 0
         for order in self._desk.book.open_orders(instrument_id):
-            if order.ClientID in self._ours and order.OrderRef and order.cancel in ("", "refused", "not_sent"):
+            asked_for = order.cancel in ("sending", "sent")
+            if order.ClientID in self._ours and order.OrderRef and not asked_for:
                 self._desk.cancel(order)
                 asked += 1
         return asked

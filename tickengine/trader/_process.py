@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from .ring import CommandRing
 from .session import TradingSession
 from .settings import TradingSettings
 from .vendor_td import TraderVendorApi
+
+_DRAIN_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,7 @@ class SessionApi:
     def __init__(self, orders: Orders, flow_path: str, journal: TradeLogWriter, ring: CommandRing) -> None:
         config = orders.settings
         self.call = ""
+        self._ring = ring
         self._api = TraderVendorApi(
             orders.library,
             flow_path,
@@ -175,6 +179,10 @@ class SessionApi:
         return True
 
     def close_gate(self) -> None:
+        """Behind the orders that were given before: they are on their way."""
+        deadline = time.monotonic() + _DRAIN_S
+        while self._api.gate_open and self._ring.waiting and time.monotonic() < deadline:
+            time.sleep(0.0002)  # the pace of looking: the sender takes some microseconds for each
         self._api.close_gate()
 
     def close_on_exec(self) -> None:

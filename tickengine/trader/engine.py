@@ -235,6 +235,11 @@ class TraderEngine(Supervised, Trader):
         return self._up and self.account.state == "ready"
 
     @property
+    def failure(self) -> str:
+        """Why there will be no connection any more, as of the last `poll`; "" as long as there may be one."""
+        return self._failure or (self.account.failure if self.account.state == "failed" else "")
+
+    @property
     def journal_path(self) -> str:
         """The journal's file, for `TradeLog.attach`."""
         return os.path.join(self._settings.flow_dir, "trade.journal")
@@ -252,7 +257,7 @@ class TraderEngine(Supervised, Trader):
         book = self.book
         return {
             "state": self.account.state if self._up or self.account.state in ("failed", "stopped") else "lost",
-            "failure": self._failure or self.account.failure,
+            "failure": self.failure,
             "trading_day": book.trading_day,
             "pid": self.pid if self.is_alive() else None,
             "restarts": self._restarts,
@@ -277,20 +282,20 @@ class TraderEngine(Supervised, Trader):
             if self.connected and (self.account.reconciled or not reconciled):
                 return
             if self._ended.is_set() or self.account.state == "failed":
-                raise EngineError(self._failure or self.account.failure or "the trader engine has stopped")
+                raise EngineError(self.failure or "the trader engine has stopped")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise EngineError(f"not ready within {timeout:g} s: state {self.account.state}")
-            self.wait(min(left, 0.1))
+            self._wait_record(min(left, 0.1))
 
     def wait(self, timeout: float) -> bool:
         """Block until there is something for `poll`, at most *timeout* seconds. True if there is."""
-        if self._changes:
-            return True
+        return bool(self._changes) or self._wait_record(timeout)
+
+    def _wait_record(self, timeout: float) -> bool:
+        """Block until the journal has a record that is not folded in; changes that wait for `poll` do not count."""
         journal = self._journal
-        if journal is None:
-            return False
-        return bool(journal.wait(self.account.next_sequence, timeout))
+        return journal is not None and journal.wait(self.account.next_sequence, timeout)
 
     def watch(self, news: Callable[[], None] | None) -> None:
         """Have *news* called, on a thread of its own, whenever there is something for `poll`; None ends it."""
@@ -367,8 +372,9 @@ class TraderEngine(Supervised, Trader):
         self._send("disconnect", None)
         deadline = time.monotonic() + 10.0
         while self._up and self.account.state not in ("disconnected", "failed", "stopped"):
-            if not self.wait(0.1) and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise EngineError("the connection has not ended within 10 s")
+            self._wait_record(0.1)
             self._catch_up()
 
     def _send_order(self, order: Order, fields: dict[str, Any]) -> None:

@@ -36,6 +36,8 @@ ANSWER_DEADLINE_S = 10.0
 CHECK_S = 60.0
 """How often positions and money are asked for while nothing else is."""
 _STEP_S = 1.0
+LEAVE_S = 1.0
+"""How long a connection that is ended on purpose waits for the front's word that it has everything."""
 HUNG_UP = "disconnected"
 
 
@@ -116,6 +118,7 @@ class TradingSession:
         """Give the api back, until `dial`."""
         if self._api is None:
             return
+        self._leave()
         self.state = HUNG_UP  # before those who wait for answers are told
         self._release()
         self._journal.note("front_disconnected", "on purpose")
@@ -140,6 +143,7 @@ class TradingSession:
     def release(self) -> None:
         """Give everything back. Nobody may be in `run`."""
         if self.state != "failed":
+            self._leave()
             self.state = "stopped"
             self._release()
             self._journal.note("session_state", "stopped")
@@ -162,6 +166,24 @@ class TradingSession:
         with self._wake_lock:
             if self._api is not None:
                 self._api.wake()
+
+    def _leave(self) -> None:
+        """Log out, and wait a moment for the answer: the library, when it is released, throws away orders that it
+        has taken but not written yet, and the front reads in order, so it has had them when it answers."""
+        api = self._api
+        if api is None or self.state != "ready":
+            return
+        api.close_gate()
+        user = {"BrokerID": self.settings.broker_id, "UserID": self.settings.investor_id}
+        if api.request("ReqUserLogout", user, self._next_id()) != 0:
+            return
+        deadline = time.monotonic() + LEAVE_S
+        while self.state == "ready" and (left := deadline - time.monotonic()) > 0:
+            record = api.next_callback(left)
+            if record is not None:
+                if record.kind == "rsp_user_logout":
+                    return
+                self._take(record)
 
     def _release(self) -> None:
         with self._wake_lock:

@@ -59,6 +59,11 @@ class Trader:
         """Whether orders can be sent now."""
         raise NotImplementedError
 
+    @property
+    def failure(self) -> str:
+        """Why there will be no connection any more, "" as long as there may be one."""
+        return ""
+
     def poll(self) -> list[Change]:
         """What has happened since the last call, oldest first. Does not block."""
         self._catch_up()
