@@ -20,6 +20,7 @@ from .log import TickLog
 from .mdapi import MdApi
 from .queue import TickQueue
 from .tick import TICK_DTYPE, Event, Tick, TickFlag
+from .trader.api import TraderApi
 
 __all__ = [
     "TICK_DTYPE",
@@ -42,6 +43,7 @@ __all__ = [
     "TickFlag",
     "TickLog",
     "TickQueue",
+    "TraderApi",
     "VendorLibraryError",
     "run_tick_engine",
     "secret",

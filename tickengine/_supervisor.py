@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 from ._child import CHILD_LOG, END_SIGNALS, EXIT_FAILED, EXIT_STOPPED
 from ._errors import EngineError, TickEngineError
+from ._inprocess import JOIN_HINT
 from ._spawn import SpawnedProcess
 from ._watchdog import LOOK_S, Watchdog, check_limit
-from .mdapi import JOIN_HINT
 
 logger = logging.getLogger("tickengine")
 

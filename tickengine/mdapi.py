@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
-import inspect
-import logging
 import os
-import sys
 import threading
-import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import _segments, vendor
 from ._checks import check_instruments
-from ._errors import Closed, ConfigError, EngineError
+from ._errors import Closed
+from ._inprocess import InProcessApi, own_signature
 from ._secret import Secret, checked, hidden
 from .config import MAX_PASSWORD, settings
 from .flow import FlowDirectory
@@ -24,38 +20,8 @@ from .log import DEFAULT_CAPACITY, TickLog
 from .queue import TickQueue
 from .session import Session
 
-logger = logging.getLogger("tickengine")
 
-JOIN_HINT = (
-    "the main thread ended while {what} was running, so it was released. Call Join() (join() for a "
-    "TickEngine) to keep it running; a program that ends without it looks to the front and to its log "
-    "like a lost network (4097)."
-)
-
-
-class _Starter(type):
-    """Starts an api after its whole constructor chain has run, so that no callback comes before.
-
-    AlgoPlus starts in ``__cinit__``, and programs written for it override ``__init__`` without calling
-    the base class; this gives them the same.
-    """
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        given = _Given(args, kwargs)
-        del args, kwargs  # the password is in there, and a traceback may show what a frame has
-        self = super().__call__(*given.args, **given.kwargs)
-        self._start_once()
-        return self
-
-
-class _Given:
-    """Arguments, without a repr that shows them."""
-
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.args, self.kwargs = args, kwargs
-
-
-class MdApi(metaclass=_Starter):
+class MdApi(InProcessApi):
     """Market data in this process: connects, logs in and subscribes by itself, again after every cut.
 
     Subclass it and override callbacks. They run on threads of Python's own, never on the vendor's:
@@ -83,16 +49,9 @@ class MdApi(metaclass=_Starter):
         NameTakenError: an engine of that name is running.
     """
 
-    _pending: inspect.BoundArguments | None = None
-    _started = False
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> MdApi:
-        self = super().__new__(cls)
-        try:  # a subclass that never calls our __init__ but has our arguments
-            self._pending = _hide_secrets(_SIGNATURE.bind(*args, **kwargs))
-        except TypeError:
-            self._pending = None  # a subclass with arguments of its own calls our __init__
-        return self
+    _goes_on = "the feed"
+    _session: Session | None = None
+    _tick_thread: threading.Thread | None = None
 
     def __init__(
         self,
@@ -117,19 +76,9 @@ class MdApi(metaclass=_Starter):
     ) -> None:
         password, auth_code = hidden(password), hidden(auth_code)
         given = locals()
-        self._pending = _SIGNATURE.bind(**{name: given[name] for name in _SIGNATURE.parameters})
+        self._pending = self._signature.bind(**{name: given[name] for name in self._signature.parameters})
 
     # ---- life ----------------------------------------------------------------------------------
-
-    def _start_once(self) -> None:
-        if self._started or self._pending is None:
-            if not self._started:
-                raise ConfigError(f"{type(self).__name__}.__init__ must call MdApi.__init__")
-            return
-        self._started = True
-        arguments = self._pending.arguments
-        del self._pending  # it holds the password
-        self._start(**arguments)
 
     def _start(
         self,
@@ -144,10 +93,6 @@ class MdApi(metaclass=_Starter):
         library_path, _ = vendor.resolve(library)
         found = vendor.probe(library_path, override_version=config.vendor_version)
         vendor.warn_of_doubts(found, config.production, config.vendor_version)
-        self._released = threading.Event()
-        self._releasing = threading.Lock()
-        self._pid = os.getpid()
-        self._session: Session | None = None
         self._places: list[TickQueue] = []
         self._forwarders: list[Any] = []
         self._flow = FlowDirectory(config.page_dir)
@@ -164,8 +109,6 @@ class MdApi(metaclass=_Starter):
                     self._forwarders.append(start_forwarder(place, queue, log))
             self._queues = [q for q in queues if isinstance(q, TickQueue)]
             self._session = Session(config, library_path, self._flow.path, log, listener=self)
-            self._reports = _Reports()
-            self._tick_thread: threading.Thread | None = None
             if type(self).OnRtnDepthMarketData is not MdApi.OnRtnDepthMarketData:
                 place = TickQueue(name=_segments.random_name("callback"))
                 self._places.append(place)
@@ -178,19 +121,7 @@ class MdApi(metaclass=_Starter):
         except BaseException:
             self._tidy()
             raise
-        self._session_thread = threading.Thread(target=self._run_session, name="tickengine-session", daemon=True)
-        self._session_thread.start()
-        _running.add(self)
-
-    def _run_session(self) -> None:
-        session = self._session
-        assert session is not None
-        try:
-            session.run()
-        except Exception:
-            logger.exception("the session has stopped")
-            session.failure = session.failure or "the session stopped with an exception (see the log)"
-        self._end()
+        self._run(*([] if self._tick_thread is None else [self._tick_thread]))
 
     def _run_ticks(self, place: TickQueue) -> None:
         callback = self.OnRtnDepthMarketData
@@ -203,48 +134,6 @@ class MdApi(metaclass=_Starter):
                     self._reports.exception("OnRtnDepthMarketData")
         except Closed:
             return
-
-    def Join(self) -> int:
-        """Block until the api is released (by `Release`, Ctrl-C, or a login refused for good). Returns 0.
-
-        This is what keeps a program running: the vendor's threads and ours do not.
-
-        Raises:
-            EngineError: the session gave up; the text says why.
-            KeyboardInterrupt: after releasing.
-        """
-        self._start_once()
-        try:
-            while not self._released.wait(3600):
-                pass
-        except KeyboardInterrupt:
-            self.Release()
-            raise
-        if self._session is not None and self._session.failure:
-            raise EngineError(self._session.failure)
-        return 0
-
-    def Release(self) -> None:
-        """Give the api back in the vendor's order, end the log, and let readers drain. Can be repeated.
-
-        May be called anywhere, also in a callback (it is then done as soon as the callback returns).
-        """
-        session = self._session if self._started else None
-        if session is None or os.getpid() != self._pid:
-            return
-        session.stop()
-        if threading.current_thread() in (self._session_thread, self._tick_thread):
-            return  # the session's thread releases when the callback has returned
-        self._session_thread.join()
-
-    def _end(self) -> None:
-        """On the session's thread, last."""
-        with self._releasing:
-            if self._released.is_set():
-                return
-            self._tidy()
-            self._released.set()
-        _running.discard(self)
 
     def _tidy(self) -> None:
         log = self._log
@@ -263,13 +152,6 @@ class MdApi(metaclass=_Starter):
         self._flow.close()
 
     # ---- what the session tells ----------------------------------------------------------------
-
-    def dispatch(self, name: str, *args: Any) -> None:
-        """Call a callback; report what it raises."""
-        try:
-            getattr(self, name)(*args)
-        except Exception:
-            self._reports.exception(name)
 
     def OnFrontConnected(self) -> None:
         """The connection stands. The login follows by itself unless this calls `ReqUserLogin`."""
@@ -351,9 +233,8 @@ class MdApi(metaclass=_Starter):
     # ---- requests ------------------------------------------------------------------------------
 
     def _running_session(self) -> Session:
-        if self._started and self._session is not None:
-            return self._session
-        raise EngineError("the api has not been started yet; requests can be made in callbacks and after construction")
+        session: Session = super()._running_session()
+        return session
 
     def ReqUserLogin(self, pReqUserLogin: Mapping[str, Any] | None = None, nRequestID: int | None = None) -> int:
         """Log in; None: with the credentials given to the constructor. Returns the vendor's code.
@@ -421,13 +302,7 @@ class MdApi(metaclass=_Starter):
         return self._log
 
 
-def _hide_secrets(bound: inspect.BoundArguments) -> inspect.BoundArguments:
-    for name in ("password", "auth_code"):
-        bound.arguments[name] = hidden(bound.arguments[name])
-    return bound
-
-
-_SIGNATURE = inspect.Signature([p for p in inspect.signature(MdApi.__init__).parameters.values() if p.name != "self"])
+MdApi._signature = own_signature(MdApi)
 
 
 def finish_log(log: TickLog, queues: Iterable[TickQueue]) -> None:
@@ -458,34 +333,3 @@ class _Keeper:
 def _unlink_quietly(log: TickLog, pid: int) -> None:
     if log._close.alive and os.getpid() == pid:  # a forked child that ends leaves it to its parent
         log.unlink()
-
-
-class _Reports:
-    """Tracebacks from callbacks: the first at once, then at most one a second with a count."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, float] = {}
-        self._held: dict[str, int] = {}
-
-    def exception(self, name: str) -> None:
-        now = time.monotonic()
-        if now - self._last.get(name, -1e9) < 1.0:
-            self._held[name] = self._held.get(name, 0) + 1
-            return
-        held, self._last[name] = self._held.pop(name, 0), now
-        more = f" ({held} more since the last report)" if held else ""
-        logger.exception("exception in %s%s; the feed goes on", name, more)
-
-
-_running: weakref.WeakSet[MdApi] = weakref.WeakSet()
-
-
-def _release_at_exit() -> None:
-    for api in list(_running):
-        if api._pid != os.getpid():
-            continue
-        print(f"tickengine: {JOIN_HINT.format(what=type(api).__name__)}", file=sys.stderr)
-        api.Release()
-
-
-atexit.register(_release_at_exit)

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import tickengine
-from tickengine import MdApi, TickEngine, _shim
+from tickengine import MdApi, TickEngine, TraderApi, _shim
+from tickengine.trader.vendor_td import REQUESTS
 from tickengine.words import EVENT_CODES
 
 HEADER = Path(__file__).parents[2] / "shim" / "include" / "tickshim.h"
@@ -33,6 +34,21 @@ def test_mdapi_and_engine_take_algoplus_arguments_in_its_order() -> None:
         parameters = [p for n, p in inspect.signature(cls.__init__).parameters.items() if n != "self"]
         positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         assert positional == order
+
+
+def test_traderapi_takes_algoplus_arguments_in_its_order() -> None:
+    parameters = inspect.signature(TraderApi.__init__).parameters.values()
+    positional = [p.name for p in parameters if p.name != "self" and p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional == [
+        *("broker_id", "td_server", "investor_id", "password", "app_id", "auth_code"),
+        *("md_queue", "flow_path", "private_resume_type", "public_resume_type"),
+    ]
+
+
+def test_every_query_has_its_callback_and_its_request() -> None:
+    requests = {name for name in vars(TraderApi) if name.startswith("ReqQry")}
+    assert requests == {name for name in REQUESTS if name.startswith("ReqQry")}
+    assert {name.replace("Req", "OnRsp") for name in requests} == {n for n in vars(TraderApi) if "OnRspQry" in n}
 
 
 def test_every_function_of_the_header_is_bound_and_no_other() -> None:

@@ -1,5 +1,6 @@
 """The trading side: orders, returns and positions of one account, kept through every cut and crash."""
 
+from .api import TraderApi
 from .book import Change, Order, OrderBook, Trade
 from .engine import TraderEngine
 from .journal import TradeLog
@@ -23,5 +24,6 @@ __all__ = [
     "Trade",
     "TradeLog",
     "Trader",
+    "TraderApi",
     "TraderEngine",
 ]

@@ -62,7 +62,8 @@ class _TraderChild(Child):
         return session, session.api_version
 
     def _make_api(self) -> SessionApi:
-        return SessionApi(self._orders, self._flow.path, self._journal, self._ring)
+        orders = self._orders
+        return SessionApi(orders.settings, orders.library, self._flow.path, self._journal, self._ring, orders.wait)
 
     def command(self, session: TradingSession, name: str, argument: Any) -> None:
         if name == "query":
@@ -88,15 +89,15 @@ class _TraderChild(Child):
 
 
 class References:
-    """The highest order reference of ours that the journal has, by trading day."""
+    """The highest order reference of ours that the journal has, by trading day. `state`: all that it tells."""
 
     def __init__(self, place: str) -> None:
         self._days: dict[str, int] = {}
-        state = AccountState()
+        self.state = AccountState()
         with TradeLog.attach(place) as log:
             for record in log.records():
-                state.apply(record)
-        for order in state.book:
+                self.state.apply(record)
+        for order in self.state.book:
             if order.ClientID and order.OrderRef.isdigit():
                 day = order.TradingDay
                 self._days[day] = max(self._days.get(day, 0), int(order.OrderRef))
@@ -107,14 +108,25 @@ class References:
 
 
 class SessionApi:
-    """A vendor's api as the session sees it; knows which of the library's functions a thread is in."""
+    """A vendor's api as the session sees it; knows which of the library's functions a thread is in.
 
-    def __init__(self, orders: Orders, flow_path: str, journal: TradeLogWriter, ring: CommandRing) -> None:
-        config = orders.settings
+    Args:
+        ring: where orders come from, None: not from a ring.
+    """
+
+    def __init__(
+        self,
+        config: TradingSettings,
+        library: str,
+        flow_path: str,
+        journal: TradeLogWriter,
+        ring: CommandRing | None = None,
+        wait: str = "adaptive",
+    ) -> None:
         self.call = ""
         self._ring = ring
-        self._api = TraderVendorApi(
-            orders.library,
+        self.vendor = TraderVendorApi(
+            library,
             flow_path,
             config.fronts,
             journal,
@@ -125,11 +137,13 @@ class SessionApi:
             cpus=config.cpus,
             realtime=config.realtime,
         )
-        self.version = self._api.version
+        self.version = self.vendor.version
+        if ring is None:
+            return
         try:
-            self._api.start_sender(ring, orders.wait)
+            self.vendor.start_sender(ring, wait)
         except BaseException:
-            self._api.release()
+            self.vendor.release()
             raise
 
     @contextmanager
@@ -142,17 +156,17 @@ class SessionApi:
 
     def init(self) -> None:
         with self._calling("Init"):
-            self._api.init()
+            self.vendor.init()
 
     def next_callback(self, timeout: float) -> Record | None:
-        return self._api.next_record(timeout)
+        return self.vendor.next_record(timeout)
 
     def wake(self) -> None:
-        self._api.wake()
+        self.vendor.wake()
 
     def authenticate(self, settings: TradingSettings, request_id: int) -> int:
         with self._calling("ReqAuthenticate"):
-            return self._api.authenticate(
+            return self.vendor.authenticate(
                 settings.broker_id,
                 settings.investor_id,
                 settings.auth_code,
@@ -163,31 +177,31 @@ class SessionApi:
 
     def login(self, settings: TradingSettings, request_id: int) -> int:
         with self._calling("ReqUserLogin"):
-            return self._api.login(
+            return self.vendor.login(
                 settings.broker_id, settings.investor_id, settings.password, request_id, settings.product_info
             )
 
     def request(self, name: str, fields: dict[str, Any], request_id: int) -> int:
         with self._calling(name):
-            return self._api.request(name, fields, request_id)
+            return self.vendor.request(name, fields, request_id)
 
     def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> bool:
         try:
-            self._api.open_gate(front_id, session_id, next_order_ref)
+            self.vendor.open_gate(front_id, session_id, next_order_ref)
         except ShimError:
             return False  # the connection is gone by now; the callback that says so is on its way
         return True
 
     def close_gate(self) -> None:
         """Behind the orders that were given before: they are on their way."""
-        deadline = time.monotonic() + _DRAIN_S
-        while self._api.gate_open and self._ring.waiting and time.monotonic() < deadline:
+        ring, deadline = self._ring, time.monotonic() + _DRAIN_S
+        while ring is not None and self.vendor.gate_open and ring.waiting and time.monotonic() < deadline:
             time.sleep(0.0002)  # the pace of looking: the sender takes some microseconds for each
-        self._api.close_gate()
+        self.vendor.close_gate()
 
     def close_on_exec(self) -> None:
-        self._api.close_on_exec()
+        self.vendor.close_on_exec()
 
     def release(self) -> None:
         with self._calling("Release"):
-            self._api.release()
+            self.vendor.release()

@@ -4,6 +4,9 @@ The shim writes every return into the journal on the vendor's thread and queues 
 which decides on a thread of its own. Orders do not pass through here: the shim sends them while the gate is
 open, and closes it itself at the first sign of a lost connection.
 
+A listener is told each callback after the session has taken it in and before the session goes on. What it has
+asked for by then (a login of its own, say) is not asked for a second time.
+
 ::
 
     connecting ──▶ connected ──▶ authenticated ──▶ logged_in ──▶ ready ──▶ (reconciling beside it)
@@ -25,6 +28,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..session import ALREADY, FINAL, PASSING, PAUSES_S, UNKNOWN_REFUSALS
+from ..vendor_api import NOT_CONNECTED
 from ..words import disconnect_reason, error_words
 from .queries import Queries, Query
 from .records import Record
@@ -38,6 +42,8 @@ CHECK_S = 60.0
 _STEP_S = 1.0
 LEAVE_S = 1.0
 """How long a connection that is ended on purpose waits for the front's word that it has everything."""
+ASKING_STATES = ("logged_in", "ready")
+CONNECTED_STATES = ("connected", "authenticated", *ASKING_STATES)
 HUNG_UP = "disconnected"
 
 
@@ -71,6 +77,7 @@ class TradingSession:
     Args:
         make_api: makes and registers a vendor's api; called for each `dial`.
         highest_reference: the highest OrderRef of ours that the journal has for a trading day.
+        listener: told all callbacks but the answers to queries; must not raise.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class TradingSession:
         make_api: Callable[[], Api],
         journal: Notes,
         highest_reference: Callable[[str], int],
+        listener: Callable[[Record], None] | None = None,
     ) -> None:
         self.settings = settings
         self.state = "connecting"
@@ -91,9 +99,13 @@ class TradingSession:
         self._make_api = make_api
         self._journal = journal
         self._highest_reference = highest_reference
+        self._listener = listener
+        self._under_way = ""
+        self._onward: Callable[[], object] | None = None
         self._api: Api | None = None
         self._posted: stdlib_queue.SimpleQueue[Callable[[], None]] = stdlib_queue.SimpleQueue()
-        self._request_id = 0
+        self.request_id = 0
+        """Of the newest request."""
         self._queries = Queries(self._send, self._next_id)
         self._timers: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
@@ -157,7 +169,7 @@ class TradingSession:
 
     def ask(self, query: Query) -> None:
         """Put a query of the user's into the queue; on the session's thread."""
-        if self.state != "ready":
+        if self.state not in ASKING_STATES:
             query.answer([], f"trading is {self.state}")
         else:
             self._queries.ask(query)
@@ -216,10 +228,16 @@ class TradingSession:
 
     def _take(self, record: Record) -> None:
         handler = _HANDLERS.get(record.kind)
+        is_answer = record.kind.startswith("qry_")
         if handler is not None:
             handler(self, record)
-        elif record.kind.startswith("qry_") or record.kind == "rsp_error":
-            self._queries.take(record)
+        elif (is_answer or record.kind == "rsp_error") and self._queries.take(record):
+            return
+        if self._listener is not None and not is_answer:
+            self._listener(record)
+        onward, self._onward = self._onward, None
+        if onward is not None and not self._under_way and not self._stopping:
+            onward()
 
     # ---- coming in -----------------------------------------------------------------------------
 
@@ -230,7 +248,7 @@ class TradingSession:
         self._api.close_on_exec()
         # A pause after a refusal holds over a reconnect: its timer will go on.
         if "enter" not in self._timers:
-            self._enter()
+            self._onward = self._enter
 
     def _on_disconnected(self, record: Record) -> None:
         self.disconnects += 1
@@ -243,27 +261,52 @@ class TradingSession:
     def _forget_connection(self, why: str) -> None:
         for name in ("answer", "check"):
             self._timers.pop(name, None)
+        self._under_way = ""
         self._queries.fail_all(why)
 
     def _enter(self) -> None:
         """Authenticate if the account has something to authenticate with, else log in."""
-        assert self._api is not None
         if self.settings.authenticates and self.state == "connected":
-            self._request("authentication", lambda api: api.authenticate(self.settings, self._next_id()))
+            self.authenticate()
         else:
-            self._log_in()
+            self.log_in()
 
-    def _log_in(self) -> None:
-        self._request("login", lambda api: api.login(self.settings, self._next_id()))
+    def authenticate(self, settings: TradingSettings | None = None) -> int:
+        """Ask for it, with an account's other credentials if *settings* has them. Returns the vendor's code."""
+        return self._request("authentication", lambda api, n: api.authenticate(settings or self.settings, n))
 
-    def _request(self, what: str, send: Callable[[Api], int]) -> None:
+    def log_in(self, settings: TradingSettings | None = None) -> int:
+        """Ask for it, with an account's other credentials if *settings* has them. Returns the vendor's code."""
+        return self._request("login", lambda api, n: api.login(settings or self.settings, n))
+
+    def confirm(self, **fields: Any) -> int:
+        """Confirm the settlement. Returns the vendor's code."""
+        asked = {**self._identity(), **fields}
+        return self._request(
+            "confirmation of the settlement", lambda api, n: api.request("ReqSettlementInfoConfirm", asked, n)
+        )
+
+    def log_out(self) -> int:
+        """Ask for it; the front ends the connection then, and the library makes another one."""
+        fields = {"BrokerID": self.settings.broker_id, "UserID": self.settings.investor_id}
+        return self._send("ReqUserLogout", fields, self._next_id())
+
+    def _request(self, what: str, send: Callable[[Api, int], int]) -> int:
         """One step on the way in: it is answered within the deadline, or tried again after a pause."""
-        assert self._api is not None
-        rc = send(self._api)
+        if self._api is None or self.state not in CONNECTED_STATES:
+            return NOT_CONNECTED
+        rc = send(self._api, self._next_id())
         if rc == 0:
+            self._under_way = what
+            self._timers.pop("enter", None)
             self._set_timer("answer", ANSWER_DEADLINE_S)
         else:
             self._again(f"{what} could not be sent: the vendor library returned {rc}")
+        return rc
+
+    def _answered(self) -> None:
+        self._under_way = ""
+        self._timers.pop("answer", None)
 
     def _again(self, why: str) -> None:
         count = self._attempts.get("enter", 0)
@@ -273,19 +316,19 @@ class TradingSession:
         self._set_timer("enter", pause)
 
     def _on_authenticated(self, record: Record) -> None:
+        self._answered()
         if self.state != "connected":
             return
-        self._timers.pop("answer", None)
         if record.error_id:
             self._refused("authentication", record)
         else:
             self._set_state("authenticated")
-            self._log_in()
+            self._onward = self.log_in
 
     def _on_login(self, record: Record) -> None:
+        self._answered()
         if self.state not in ("connected", "authenticated"):
             return
-        self._timers.pop("answer", None)
         if record.error_id and record.error_id not in ALREADY:
             self._refused("login", record)
             return
@@ -293,18 +336,12 @@ class TradingSession:
         self.trading_day = str(self._login.get("TradingDay", ""))
         self.logins += 1
         self._set_state("logged_in")
-        self._confirm()
-
-    def _confirm(self) -> None:
-        self._request(
-            "confirmation of the settlement",
-            lambda api: api.request("ReqSettlementInfoConfirm", self._identity(), self._next_id()),
-        )
+        self._onward = self.confirm
 
     def _on_confirmed(self, record: Record) -> None:
+        self._answered()
         if self.state != "logged_in":
             return
-        self._timers.pop("answer", None)
         if record.error_id:
             self._refused("confirmation of the settlement", record)
             return
@@ -386,11 +423,11 @@ class TradingSession:
         return {"BrokerID": self.settings.broker_id, "InvestorID": self.settings.investor_id}
 
     def _send(self, name: str, fields: dict[str, Any], request_id: int) -> int:
-        return -1 if self._api is None else self._api.request(name, fields, request_id)
+        return NOT_CONNECTED if self._api is None else self._api.request(name, fields, request_id)
 
     def _next_id(self) -> int:
-        self._request_id += 1
-        return self._request_id
+        self.request_id += 1
+        return self.request_id
 
     # ---- deadlines -----------------------------------------------------------------------------
 
@@ -401,9 +438,10 @@ class TradingSession:
         if self.state in ("connected", "authenticated"):
             self._enter()
         elif self.state == "logged_in":
-            self._confirm()
+            self.confirm()
 
     def _answer_overdue(self) -> None:
+        self._under_way = ""
         self._again(f"no answer within {ANSWER_DEADLINE_S:g} s while {self.state}")
 
     def _reconcile_due(self) -> None:
