@@ -8,8 +8,10 @@ be had cheaply is: the dict is made by two calls into C, texts stay bytes, nothi
 from __future__ import annotations
 
 import ctypes as ct
+import functools
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from operator import attrgetter
@@ -53,26 +55,39 @@ assert ct.sizeof(DepthMarketData) == SIZES[1]
 
 
 class Api:
-    """An api object of the vendor library with an SPI of Python callbacks."""
+    """An api object of the vendor library with an SPI of Python callbacks. *options*: what its factory takes behind
+    the flow directory."""
 
-    def __init__(self, library: str, flow: str, callbacks: dict[int, Any]) -> None:
-        create = ct.CDLL(library)[FACTORY]
-        create.restype, create.argtypes = ct.c_void_p, (ct.c_char_p, ct.c_bool, ct.c_bool)
-        self._api = create(os.fsencode(flow) + b"/", False, False)
+    def __init__(
+        self,
+        library: str,
+        flow: str,
+        callbacks: dict[int, Any],
+        *,
+        factory: str = FACTORY,
+        options: tuple[bool, ...] = (False, False),
+        slots: int = SPI_SLOTS,
+    ) -> None:
+        create = ct.CDLL(library)[factory]
+        create.restype, create.argtypes = ct.c_void_p, (ct.c_char_p, *[ct.c_bool] * len(options))
+        self._api = create(os.fsencode(flow) + b"/", *options)
         # Every slot has a callback: the library calls what it likes. All of this must live as long as the api.
         nothing = ct.CFUNCTYPE(None, ct.c_void_p)(lambda _this: None)
-        self._callbacks = [callbacks.get(slot, nothing) for slot in range(SPI_SLOTS)]
+        self._callbacks = [callbacks.get(slot, nothing) for slot in range(slots)]
         addresses = [ct.cast(c, ct.c_void_p).value or 0 for c in self._callbacks]
-        self._vtable = (ct.c_void_p * (BEFORE_SLOTS + SPI_SLOTS))(*[0] * BEFORE_SLOTS, *addresses)
+        self._vtable = (ct.c_void_p * (BEFORE_SLOTS + slots))(*[0] * BEFORE_SLOTS, *addresses)
         self._spi = ct.c_void_p(ct.addressof(self._vtable) + BEFORE_SLOTS * ct.sizeof(ct.c_void_p))
         self.call(REGISTER_SPI, ct.addressof(self._spi))
 
     def call(self, slot: int, *arguments: Any) -> int:
         """One of its methods. Releases the GIL, which the library's thread may be waiting for."""
-        vtable = ct.cast(self._api, ct.POINTER(ct.POINTER(ct.c_void_p))).contents
         kinds = [ct.c_int32 if isinstance(a, int) and a < 2**31 else ct.c_void_p for a in arguments]
-        method = ct.CFUNCTYPE(ct.c_int32, ct.c_void_p, *kinds)(vtable[slot])
-        return int(method(self._api, *arguments))
+        return int(self.method(slot, *kinds)(*arguments))
+
+    def method(self, slot: int, *kinds: Any) -> Callable[..., Any]:
+        """The same, looked up once."""
+        vtable = ct.cast(self._api, ct.POINTER(ct.POINTER(ct.c_void_p))).contents
+        return functools.partial(ct.CFUNCTYPE(ct.c_int32, ct.c_void_p, *kinds)(vtable[slot]), self._api)
 
 
 def feed(

@@ -122,10 +122,11 @@ class Gatekeeper:
 
     def take_price(self, tick: Any) -> None:
         """Learn an instrument's prices from a `Tick`. Cheap enough for each tick."""
-        quote = self._quotes.get(tick.InstrumentID)
+        name = tick.InstrumentID  # made anew at each look
+        quote = self._quotes.get(name)
         if quote is None:
-            quote = self._quotes[tick.InstrumentID] = Quote()
-            self._step(tick.InstrumentID)  # now: the first look into the product table takes 10 ms
+            quote = self._quotes[name] = Quote()
+            self._step(name)  # now: the first look into the product table takes 10 ms
         quote.LastPrice = tick.LastPrice
         quote.UpperLimitPrice = tick.UpperLimitPrice
         quote.LowerLimitPrice = tick.LowerLimitPrice

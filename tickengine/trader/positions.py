@@ -236,8 +236,17 @@ class Positions:
 
 def exchange_of(instrument_id: str) -> str:
     """The exchange of an instrument's product, "" if the product is not known."""
-    product = product_of(instrument_id)
-    return "" if product is None else product.ExchangeID
+    known = _EXCHANGES.get(instrument_id)
+    if known is None:
+        product = product_of(instrument_id)
+        if product is None:
+            return ""  # not kept: it may be listed tomorrow
+        known = _EXCHANGES[instrument_id] = product.ExchangeID
+    return known
+
+
+# Each order asks twice, and the product table takes longer than all limits together.
+_EXCHANGES: dict[str, str] = {}
 
 
 def side_of(order: Order) -> str:

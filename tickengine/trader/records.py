@@ -97,7 +97,12 @@ class _Layout:
     fields: tuple[tuple[str, str, int, int], ...]
     packed: packing.Struct
     names: tuple[str, ...]
-    is_text: tuple[bool, ...]
+    texts: tuple[int, ...]
+    """Places among the fields of those that are text."""
+    places: dict[str, tuple[int, str, int]]
+    """Of each field: its place, its type, and the most bytes that a text may have."""
+    blank: tuple[Any, ...]
+    """The values of a struct without any."""
 
 
 _CODES = {"int": "i", "double": "d"}
@@ -110,6 +115,7 @@ def _layout(name: str, number: int, size: int, fields: list[tuple[str, str, int,
         form += _CODES.get(kind) or f"{length}s"
         end = offset + length
     form += f"{size - end}x"
+    texts = tuple(at for at, field in enumerate(fields) if field[1] in ("text", "char"))
     return _Layout(
         name,
         number,
@@ -117,7 +123,9 @@ def _layout(name: str, number: int, size: int, fields: list[tuple[str, str, int,
         tuple(fields),
         packing.Struct(form),
         tuple(f[0] for f in fields),
-        tuple(f[1] in ("text", "char") for f in fields),
+        texts,
+        {f: (at, kind, length - (kind == "text")) for at, (f, kind, _, length) in enumerate(fields)},
+        tuple(b"" if at in texts else 0 for at in range(len(fields))),
     )
 
 
@@ -173,12 +181,25 @@ def _find(name: str) -> _Layout:
         raise ConfigError(f"struct {name!r} is not known; known ones: {', '.join(struct_names())}") from None
 
 
-def _text(raw: bytes) -> str:
-    cut = raw.partition(b"\0")[0]
-    try:
-        return cut.decode("ascii")
-    except UnicodeDecodeError:
-        return cut.decode("gb18030", "replace")
+class _Texts(dict[bytes, str]):
+    """Bytes of text fields and what they say. Most say the same in record after record, so they are kept: half
+    of what it takes to read a record is saved, and it stands between a strategy and its next order."""
+
+    _MOST = 16384
+
+    def __missing__(self, raw: bytes) -> str:
+        cut = raw.partition(b"\0")[0]
+        try:
+            text = cut.decode("ascii")
+        except UnicodeDecodeError:
+            text = cut.decode("gb18030", "replace")
+        if len(self) >= self._MOST:
+            self.clear()
+        self[raw] = text
+        return text
+
+
+_TEXTS = _Texts()
 
 
 _HEAD = packing.Struct("<QqqHHIiiiBBBxQqI81sxH")
@@ -195,8 +216,10 @@ def decode(raw: bytes | memoryview) -> Record:
             raise ConfigError(f"record {stamp - 1} holds struct {struct}, which this version does not know; update it")
         name = layout.name
         if has_data:
-            # An older writer's struct may be shorter: what came later is zeros.
-            data = decode_struct(name, bytes(raw[PAYLOAD_OFFSET : PAYLOAD_OFFSET + min(size, layout.size)]))
+            if size >= layout.size:
+                data = _values(layout, layout.packed.unpack_from(raw, PAYLOAD_OFFSET))
+            else:  # an older writer's struct: what came later is zeros
+                data = decode_struct(name, bytes(raw[PAYLOAD_OFFSET : PAYLOAD_OFFSET + size]))
     words = error_msg.partition(b"\0")[0]
     return Record(
         stamp - 1,
@@ -239,8 +262,14 @@ def encode(record: Record) -> bytes:
 def decode_struct(name: str, raw: bytes) -> dict[str, Any]:
     """A canonical struct's bytes as field names and values; missing bytes at the end are zeros."""
     layout = _find(name)
-    values = layout.packed.unpack(raw.ljust(layout.size, b"\0"))
-    return {n: _text(v) if text else v for n, text, v in zip(layout.names, layout.is_text, values)}
+    return _values(layout, layout.packed.unpack(raw.ljust(layout.size, b"\0")))
+
+
+def _values(layout: _Layout, unpacked: tuple[Any, ...]) -> dict[str, Any]:
+    values, texts = list(unpacked), _TEXTS
+    for at in layout.texts:
+        values[at] = texts[values[at]]
+    return dict(zip(layout.names, values))
 
 
 def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
@@ -250,31 +279,30 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
         ConfigError: a field is not in the struct, has another type, or does not fit.
     """
     layout = _find(name)
-    given = dict(values)
-    packed: list[Any] = []
-    for field, kind, _, size in layout.fields:
-        value = given.pop(field, None)
-        if kind in ("text", "char"):
-            packed.append(_encoded(f"{name}.{field}", value, size - 1 if kind == "text" else 1))
-        elif value is None:
-            packed.append(0)
+    places, packed = layout.places, list(layout.blank)
+    for field, value in values.items():
+        place = places.get(field)
+        if place is None:
+            unknown = ", ".join(repr(given) for given in values if given not in places)
+            raise ConfigError(f"{name} has no field {unknown}; it has {', '.join(layout.names)}")
+        if value is None:
+            continue
+        at, kind, most = place
+        if kind == "text" or kind == "char":
+            packed[at] = _encoded(name, field, value, most)
         elif isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
             raise ConfigError(f"{name}.{field} must be a number ({kind}), not {value!r}")
         elif kind == "int" and not -(1 << 31) <= value < 1 << 31:
             raise ConfigError(f"{name}.{field} must fit 32 bits, not {value!r}")
         else:
-            packed.append(int(value) if kind == "int" else float(value))
-    if given:
-        raise ConfigError(f"{name} has no field {', '.join(map(repr, given))}; it has {', '.join(layout.names)}")
+            packed[at] = int(value) if kind == "int" else float(value)
     return layout.packed.pack(*packed)
 
 
-def _encoded(what: str, value: Any, limit: int) -> bytes:
-    if value is None:
-        return b""
+def _encoded(struct: str, field: str, value: Any, limit: int) -> bytes:
     if not isinstance(value, (str, bytes)):
-        raise ConfigError(f"{what} must be a text, not {value!r}")
-    raw = value if isinstance(value, bytes) else value.encode("gb18030")
+        raise ConfigError(f"{struct}.{field} must be a text, not {value!r}")
+    raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
     if len(raw) > limit or b"\0" in raw:
-        raise ConfigError(f"{what} must have at most {limit} bytes without NUL, not {value!r}")
+        raise ConfigError(f"{struct}.{field} must have at most {limit} bytes without NUL, not {value!r}")
     return raw
