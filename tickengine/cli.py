@@ -12,6 +12,7 @@ from . import bench, demo, vendor
 from ._errors import TickEngineError
 from .front import cli as front_cli
 from .log import TickLog
+from .trader import cli as trader_cli
 
 
 def _add_vendor(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +86,7 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
+    "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 
 

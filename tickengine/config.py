@@ -70,7 +70,7 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _path(value: Any, name: str) -> str:
+def path_text(value: Any, name: str) -> str:
     """A path has bytes, not characters: those that are no UTF-8 stand in it as Python has them."""
     if isinstance(value, (bytes, os.PathLike)):
         value = os.fsdecode(value)
@@ -93,7 +93,7 @@ def _seconds(value: Any, name: str) -> float | None:
     return value
 
 
-def _version(value: Any) -> str:
+def version_text(value: Any) -> str:
     text = _text(value, "vendor_version")
     if "\0" in text:
         raise ConfigError(f"vendor_version {text!r} has a NUL character")
@@ -164,12 +164,12 @@ def settings(
         investor_id=credential(investor_id, "investor_id"),
         password=checked(password, "password", MAX_PASSWORD),
         instruments=tuple(ids),
-        page_dir=directory(_path(page_dir, "page_dir")),
+        page_dir=directory(path_text(page_dir, "page_dir")),
         using_udp=bool(using_udp),
         multicast=bool(multicast),
         production=bool(production),
-        library=None if library is None else _path(library, "library"),
-        vendor_version=_version(vendor_version),
+        library=None if library is None else path_text(library, "library"),
+        vendor_version=version_text(vendor_version),
         stale_after=_seconds(stale_after, "stale_after"),
         cpus=vendor_cpus,
         realtime=priority,

@@ -19,6 +19,7 @@ from .._shim import WAIT_MODES
 from .._shim_td import RING_ACTION, RING_INSERT
 from .._supervisor import Supervised
 from .._watchdog import Watchdog
+from ..config import path_text
 from ._process import Orders, trader_main
 from .book import Order
 from .journal import TradeLog, TradeLogWriter
@@ -106,12 +107,18 @@ class TraderEngine(Supervised, Trader):
             cpus=cpus,
             realtime=realtime,
         )
-        if wait not in WAIT_MODES:
+        if not isinstance(wait, str) or wait not in WAIT_MODES:
             raise ConfigError(f"wait must be one of {', '.join(WAIT_MODES)}, not {wait!r}")
+        if limits is not None and not isinstance(limits, Limits):
+            raise ConfigError(f"limits must be a Limits, or None for the defaults, not {type(limits).__name__}")
         Supervised.__init__(
             self, _segments.random_name("td") if name is None else _segments.check_name(name), restart, watchdog
         )
-        Trader.__init__(self, self._settings.broker_id, self._settings.investor_id, limits or Limits())
+        Trader.__init__(
+            self, self._settings.broker_id, self._settings.investor_id, limits if limits is not None else Limits()
+        )
+        if library is not None:
+            library = path_text(library, "library")
         self._library, self._library_source = vendor.resolve(library, vendor.TRADER)
         self._core_dumps = core_dumps
         self._wait = wait
@@ -137,7 +144,11 @@ class TraderEngine(Supervised, Trader):
             EngineError: the process did not start.
         """
         super().start()
-        self._catch_up()
+        try:
+            self._catch_up()
+        except BaseException:  # a journal that this version cannot read; KeyboardInterrupt too
+            self.stop()
+            raise
 
     def _prepare(self) -> None:
         self._ring = CommandRing(self.name)
@@ -163,10 +174,22 @@ class TraderEngine(Supervised, Trader):
                 return int(journal.info().epoch)
         except NotFoundError:
             return 0
+        except ShimError as error:  # the next process is refused, with the same words
+            logger.debug("the journal cannot be read: %s", error)
+            return 0
 
     def _came_up(self) -> None:
+        journal = TradeLog.attach(self._settings.flow_dir)
         if self._journal is None:
-            self._journal = TradeLog.attach(self._settings.flow_dir)
+            self._journal = journal
+        else:
+            same = journal.info().unique_id == self._journal.info().unique_id
+            journal.close()
+            if not same:
+                raise EngineError(
+                    f"{self.journal_path} was taken away or replaced while the engine was running: stop it, put the "
+                    "journal back, and start a new one"
+                )
         self._up = True
         if not self._wanted:  # the one before was told to stay away
             self._send("disconnect", None)
@@ -199,7 +222,8 @@ class TraderEngine(Supervised, Trader):
                 outcome.set_result(rows)
 
     def _fail_questions(self, why: str) -> None:
-        questions, self._questions = self._questions, {}
+        with self._lock:  # two threads may have the same to say
+            questions, self._questions = self._questions, {}
         for outcome in questions.values():
             outcome.set_exception(EngineError(why))
 
@@ -276,24 +300,28 @@ class TraderEngine(Supervised, Trader):
 
         Raises `EngineError` when the time is over or the engine has ended, with what is known of the reason.
         """
+        if self._supervisor is None:
+            raise EngineError("this trader engine has not been started")
         deadline = time.monotonic() + timeout
         while True:
             self._catch_up()
             if self.connected and (self.account.reconciled or not reconciled):
                 return
+            if self.account.state == "failed":
+                self._ended.wait(5.0)  # its process has more to say than has room in the journal
             if self._ended.is_set() or self.account.state == "failed":
                 raise EngineError(self.failure or "the trader engine has stopped")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise EngineError(f"not ready within {timeout:g} s: state {self.account.state}")
-            self._wait_record(min(left, 0.1))
+            self._await_record(min(left, 0.1))
 
     def wait(self, timeout: float) -> bool:
         """Block until there is something for `poll`, at most *timeout* seconds. True if there is."""
-        return bool(self._changes) or self._wait_record(timeout)
+        return bool(self._changes) or self._await_record(timeout)
 
-    def _wait_record(self, timeout: float) -> bool:
-        """Block until the journal has a record that is not folded in; changes that wait for `poll` do not count."""
+    def _await_record(self, timeout: float) -> bool:
+        """As `wait`, whatever is left for `poll`."""
         journal = self._journal
         return journal is not None and journal.wait(self.account.next_sequence, timeout)
 
@@ -339,6 +367,8 @@ class TraderEngine(Supervised, Trader):
             ConfigError: no such method or field.
             EngineError: no connection, an error of the front, or no answer in time.
         """
+        if not isinstance(method, str):
+            raise ConfigError(f"method must be a text, not {type(method).__name__}")
         struct = method.removeprefix("Req")
         known = set(_fields_of(method, struct))
         identity = {"BrokerID": self._settings.broker_id, "InvestorID": self._settings.investor_id}
@@ -374,7 +404,7 @@ class TraderEngine(Supervised, Trader):
         while self._up and self.account.state not in ("disconnected", "failed", "stopped"):
             if time.monotonic() > deadline:
                 raise EngineError("the connection has not ended within 10 s")
-            self._wait_record(0.1)
+            self._await_record(0.1)
             self._catch_up()
 
     def _send_order(self, order: Order, fields: dict[str, Any]) -> None:
@@ -384,6 +414,8 @@ class TraderEngine(Supervised, Trader):
         self._put(RING_ACTION, fields["OrderActionRef"], encode_struct("InputOrderAction", fields))
 
     def _put(self, kind: int, client_id: int, payload: bytes) -> None:
+        if os.getpid() != self._pid:
+            raise EngineError(f"this trader engine belongs to process {self._pid}; a forked child cannot send orders")
         if self._ring is None or not self.connected:
             raise EngineError(f"trading is {self.account.state if self._up else 'lost'}: nothing was sent")
         self._ring.put(kind, client_id, payload)

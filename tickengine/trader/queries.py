@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._errors import TickEngineError
 from .records import Record
 
 PACE_S = 1.05
@@ -36,6 +37,9 @@ class Query:
     deadline_s: float = DEADLINE_S
     request_id: int = 0
     due: float = math.inf
+    """When it is given up: counted from the first try, however often the library or the front puts it off."""
+    put_off: str = ""
+    """Why it was not answered when it was asked last."""
     rows: list[Record] = field(default_factory=list)
 
 
@@ -68,6 +72,7 @@ class Queries:
         if query is None or record.request_id != query.request_id:
             return False
         if record.error_id == NEED_RETRY and record.is_last and not query.rows:
+            query.put_off = f"error {record.error_id} {record.error_msg}".rstrip()
             self._under_way = None
             self._waiting.appendleft(query)
             return True
@@ -82,7 +87,7 @@ class Queries:
         """Send the next one if it may be sent; returns when to come again (monotonic seconds)."""
         query = self._under_way
         if query is not None and now >= query.due:
-            self._end(f"{query.name} was not answered within {query.deadline_s:g} s")
+            self._overdue(query)
             query = None
         if query is not None:
             return query.due
@@ -91,13 +96,24 @@ class Queries:
         if now < self._not_before:
             return self._not_before
         query = self._waiting.popleft()
+        if now >= query.due:
+            self._under_way = query
+            self._overdue(query)
+            return now
+        query.due = min(query.due, now + query.deadline_s)
         query.request_id, query.rows = self._next_id(), []
-        rc = self._send(query.name, query.fields, query.request_id)
+        try:
+            rc = self._send(query.name, query.fields, query.request_id)
+        except TickEngineError as error:  # this one's own: a field that this library's version has no room for
+            self._under_way = query
+            self._end(f"{query.name} could not be sent: {error}")
+            return now
         self._not_before = now + (RETRY_S if rc else PACE_S)
         if rc in (TOO_MANY, TOO_SOON):
+            query.put_off = f"the vendor library returned {rc}"
             self._waiting.appendleft(query)
             return self._not_before
-        self._under_way, query.due = query, now + query.deadline_s
+        self._under_way = query
         if rc != 0:
             self._end(f"{query.name} could not be sent: the vendor library returned {rc}")
             return self._not_before
@@ -110,6 +126,10 @@ class Queries:
         waiting, self._waiting = self._waiting, deque()
         for query in waiting:
             query.answer([], why)
+
+    def _overdue(self, query: Query) -> None:
+        reason = f": {query.put_off}" if query.put_off else ""
+        self._end(f"{query.name} was not answered within {query.deadline_s:g} s{reason}")
 
     def _end(self, error: str) -> None:
         query, self._under_way = self._under_way, None

@@ -27,7 +27,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..session import ALREADY, FINAL, PASSING, PAUSES_S, UNKNOWN_REFUSALS
+from ..session import (
+    ALREADY,
+    FINAL,
+    LOGINS_CUT_AT_ONCE,
+    LONGEST_CUT_PAUSE,
+    PASSING,
+    PAUSES_S,
+    UNKNOWN_REFUSALS,
+)
 from ..vendor_api import NOT_CONNECTED
 from ..words import disconnect_reason, error_words
 from .queries import Queries, Query
@@ -39,6 +47,10 @@ logger = logging.getLogger("tickengine")
 ANSWER_DEADLINE_S = 10.0
 CHECK_S = 60.0
 """How often positions and money are asked for while nothing else is."""
+SHORT_S = 1.0
+"""A connection that was ready for less is no better than one that was cut on the way in."""
+SESSION_PATIENCE_S = 2.0
+"""How long the answer that names the session may be behind one that only says that we are logged in."""
 _STEP_S = 1.0
 LEAVE_S = 1.0
 """How long a connection that is ended on purpose waits for the front's word that it has everything."""
@@ -110,6 +122,7 @@ class TradingSession:
         self._timers: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
         self._login: dict[str, Any] = {}
+        self._ready_since = 0.0
         self._stopping = False
         self._wake_lock = threading.Lock()
 
@@ -138,8 +151,13 @@ class TradingSession:
 
     def run(self) -> None:
         """Until `stop`, or a failure that is final."""
-        while not self._stopping and self.state != "failed":
-            self.step(_STEP_S)
+        try:
+            while not self._stopping and self.state != "failed":
+                self.step(_STEP_S)
+        except BaseException:
+            if self._api is not None:
+                self._api.close_gate()  # nobody would take what comes of another order
+            raise
 
     def stop(self) -> None:
         """Make `run` return soon. From any thread; never blocks."""
@@ -233,6 +251,8 @@ class TradingSession:
             handler(self, record)
         elif (is_answer or record.kind == "rsp_error") and self._queries.take(record):
             return
+        elif record.kind == "rsp_error":
+            logger.warning("error from the front: %s", error_words(record.error_id, record.error_msg))
         if self._listener is not None and not is_answer:
             self._listener(record)
         onward, self._onward = self._onward, None
@@ -248,10 +268,17 @@ class TradingSession:
         self._api.close_on_exec()
         # A pause after a refusal holds over a reconnect: its timer will go on.
         if "enter" not in self._timers:
-            self._onward = self._enter
+            self._onward = self._enter_after_cuts
 
     def _on_disconnected(self, record: Record) -> None:
         self.disconnects += 1
+        if "answer" in self._timers:
+            self._attempt("cut")
+        elif self.state == "ready" and time.monotonic() - self._ready_since < SHORT_S:
+            # It can be worked with all the same: the pauses do not grow.
+            self._attempts["cut"] = min(self._attempts.get("cut", 0) + 1, LOGINS_CUT_AT_ONCE)
+        elif self.state == "ready":
+            self._attempts.pop("cut", None)
         self._set_state("connecting")
         self._forget_connection("the connection was lost")
         logger.warning(
@@ -259,10 +286,21 @@ class TradingSession:
         )
 
     def _forget_connection(self, why: str) -> None:
-        for name in ("answer", "check"):
+        for name in ("answer", "session", "reconcile", "check"):
             self._timers.pop(name, None)
         self._under_way = ""
+        self._login = {}
         self._queries.fail_all(why)
+
+    def _enter_after_cuts(self) -> None:
+        """The library reconnects within a millisecond, and without end."""
+        cut = self._attempts.get("cut", 0)
+        if cut < LOGINS_CUT_AT_ONCE:
+            self._enter()
+            return
+        pause = PAUSES_S[min(cut - LOGINS_CUT_AT_ONCE, LONGEST_CUT_PAUSE)]
+        logger.warning("the front has ended %d connections at once; next login in %g s", cut, pause)
+        self._set_timer("enter", pause)
 
     def _enter(self) -> None:
         """Authenticate if the account has something to authenticate with, else log in."""
@@ -304,21 +342,26 @@ class TradingSession:
             self._again(f"{what} could not be sent: the vendor library returned {rc}")
         return rc
 
-    def _answered(self) -> None:
-        self._under_way = ""
-        self._timers.pop("answer", None)
-
     def _again(self, why: str) -> None:
-        count = self._attempts.get("enter", 0)
-        self._attempts["enter"] = count + 1
-        pause = PAUSES_S[min(count, len(PAUSES_S) - 1)]
+        pause = PAUSES_S[min(self._attempt("enter"), len(PAUSES_S) - 1)]
         logger.warning("%s; next try in %g s", why, pause)
         self._set_timer("enter", pause)
 
+    def _attempt(self, name: str) -> int:
+        count = self._attempts.get(name, 0)
+        self._attempts[name] = count + 1
+        return count
+
+    def _answered(self) -> None:
+        """Whether to the last request or, late, to one before: another try is not due."""
+        self._under_way = ""
+        for name in ("answer", "enter"):
+            self._timers.pop(name, None)
+
     def _on_authenticated(self, record: Record) -> None:
-        self._answered()
         if self.state != "connected":
             return
+        self._answered()
         if record.error_id:
             self._refused("authentication", record)
         else:
@@ -326,9 +369,12 @@ class TradingSession:
             self._onward = self.log_in
 
     def _on_login(self, record: Record) -> None:
-        self._answered()
+        if self.state in ("logged_in", "ready"):
+            self._logged_in_again(record)
+            return
         if self.state not in ("connected", "authenticated"):
             return
+        self._answered()
         if record.error_id and record.error_id not in ALREADY:
             self._refused("login", record)
             return
@@ -338,27 +384,45 @@ class TradingSession:
         self._set_state("logged_in")
         self._onward = self.confirm
 
+    def _logged_in_again(self, record: Record) -> None:
+        """The second answer of two: the first login's was overdue. The library's session is now this one's."""
+        if record.error_id == 0 and record.data:
+            self._login = record.data
+            if self.state == "ready" and not self._open_gate():
+                self._set_timer("session", SESSION_PATIENCE_S)
+        elif record.error_id not in ALREADY:
+            words = error_words(record.error_id, record.error_msg)
+            logger.warning("a login was refused on a connection that is logged in: %s", words)
+
     def _on_confirmed(self, record: Record) -> None:
-        self._answered()
         if self.state != "logged_in":
             return
+        self._answered()
         if record.error_id:
             self._refused("confirmation of the settlement", record)
             return
-        assert self._api is not None
-        self._attempts.clear()
-        highest = max(self._highest_reference(self.trading_day), _number(self._login.get("MaxOrderRef", "")))
-        if not self._api.open_gate(self._login.get("FrontID", 0), self._login.get("SessionID", 0), highest + 1):
+        if not self._open_gate():
+            # Either the connection is gone, and the callback that says so on its way, or the answer with the session.
+            self._set_timer("session", SESSION_PATIENCE_S)
             return
+        for name in ("enter", "unknown"):
+            self._attempts.pop(name, None)
+        self._ready_since = time.monotonic()
         self._set_state("ready")
         logger.info("trading is ready, trading day %s", self.trading_day or "not given")
         self._reconcile()
+
+    def _open_gate(self) -> bool:
+        assert self._api is not None
+        login = self._login
+        highest = max(self._highest_reference(self.trading_day), _number(login.get("MaxOrderRef", "")))
+        return self._api.open_gate(login.get("FrontID", 0), login.get("SessionID", 0), highest + 1)
 
     def _refused(self, what: str, record: Record) -> None:
         words = error_words(record.error_id, record.error_msg)
         unknown = record.error_id not in PASSING and record.error_id not in FINAL
         if unknown:
-            self._attempts["unknown"] = self._attempts.get("unknown", 0) + 1
+            self._attempt("unknown")
         if record.error_id in FINAL:
             self._give_up(f"{what} refused: {words}; not tried again so that the account is not locked")
         elif self._attempts.get("unknown", 0) >= UNKNOWN_REFUSALS:
@@ -444,6 +508,15 @@ class TradingSession:
         self._under_way = ""
         self._again(f"no answer within {ANSWER_DEADLINE_S:g} s while {self.state}")
 
+    def _session_overdue(self) -> None:
+        """Logged in, as the front says, but in which session is not known: only a new connection tells."""
+        if self.state in ("logged_in", "ready"):
+            logger.warning("the front has not said which session this is; connecting anew")
+            self._set_state("connecting")
+            self._release()
+            self._journal.note("front_disconnected", "the session is not known")
+            self.dial()
+
     def _reconcile_due(self) -> None:
         if self.state == "ready":
             self._reconcile()
@@ -461,6 +534,7 @@ def _number(text: str) -> int:
 _TIMERS = {
     "enter": TradingSession._enter_due,
     "answer": TradingSession._answer_overdue,
+    "session": TradingSession._session_overdue,
     "reconcile": TradingSession._reconcile_due,
     "check": TradingSession._check_due,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from .. import placement
 from .._errors import ConfigError
 from .._secret import Secret, checked, hidden
-from ..config import MAX_PASSWORD, SIZES, check_fronts, credential, directory
+from ..config import MAX_PASSWORD, SIZES, check_fronts, credential, directory, path_text, version_text
 
 RESUME_MODES = {"restart": 0, "resume": 1, "quick": 2}
 
@@ -59,14 +58,15 @@ def trading_settings(
     """Check all arguments. Raises `ConfigError` naming the first wrong one."""
     password, auth_code = hidden(password), hidden(auth_code)
     for name, mode in (("private", private), ("public", public)):
-        if mode not in RESUME_MODES:
+        if not isinstance(mode, str) or mode not in RESUME_MODES:
             raise ConfigError(f"{name} {mode!r} must be one of {', '.join(map(repr, RESUME_MODES))}")
     broker, investor = credential(broker_id, "broker_id"), credential(investor_id, "investor_id")
     for name, value in (("broker_id", broker), ("investor_id", investor)):
         if not value:
             raise ConfigError(f"{name} is empty: trading needs the account's own")
     vendor_cpus, priority = placement.choose(cpus, realtime)
-    if not flow_dir:
+    place = directory(path_text(flow_dir, "flow_dir"))
+    if not place:
         raise ConfigError("flow_dir is empty: the journal of orders and the flows' counts need a directory that stays")
     return TradingSettings(
         fronts=tuple(check_fronts(td_server, "td_server")),
@@ -75,11 +75,11 @@ def trading_settings(
         password=checked(password, "password", MAX_PASSWORD),
         app_id=credential(app_id, "app_id"),
         auth_code=checked(auth_code, "auth_code", SIZES["auth_code"]),
-        flow_dir=directory(os.fsdecode(flow_dir)),
+        flow_dir=place,
         private_topic=RESUME_MODES[private],
         public_topic=RESUME_MODES[public],
         production=bool(production),
-        vendor_version=vendor_version,
+        vendor_version=version_text(vendor_version),
         cpus=vendor_cpus,
         realtime=priority,
     )
