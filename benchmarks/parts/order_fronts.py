@@ -92,7 +92,7 @@ def serve(load: Load, pipe: Connection) -> None:
         StampedMarket(load), count=load.count, wait_ids=len(INSTRUMENTS), send_timeout_s=60.0, paused=True, **load.pace
     )
     # Fixed prices: a trading front that follows the market would look at each batch before it is sent.
-    with front, TradingFront({name: PRICE for name in INSTRUMENTS}) as trading:
+    with front, TradingFront(dict.fromkeys(INSTRUMENTS, PRICE)) as trading:
         pipe.send((front.address, trading.address))
         pipe.recv()
         front.resume()
