@@ -113,12 +113,11 @@ class OrderFronts:
         self._crew = Crew()
 
     def __enter__(self) -> OrderFronts:
-        with_it = self._crew.__enter__()
         try:
-            self.pid = with_it.start("fronts", serve, self.load, core=self._core)
-            ((self.md_address, self.td_address),) = with_it.hear("start")
+            self._crew.start("fronts", serve, self.load, core=self._core)
+            ((self.md_address, self.td_address),) = self._crew.hear("start")
         except BaseException:
-            with_it.end()
+            self._crew.end()
             raise
         return self
 
