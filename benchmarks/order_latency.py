@@ -48,9 +48,7 @@ PERCENTILES = (50.0, 99.0, 99.9)
 ANSWERED = 10  # of paced ticks each such one
 _PATIENCE_S = 30.0
 # Every limit is looked at, none is reached.
-LIMITS = Limits(
-    order_volume=1000, position=10**6, orders_per_second=10**6, orders_per_day=10**6, open_orders=10**6
-)  # fmt: skip
+LIMITS = Limits(order_volume=1000, position=10**6, orders_per_second=10**6, orders_per_day=10**6, open_orders=10**6)
 LEGS = ("library", "queue", "insert", "ring", "send")
 
 
@@ -158,10 +156,11 @@ def loads(args: Any) -> list[Load]:
     """The two ways in which ticks come."""
     groups = max(1, round(args.seconds * args.rate / ANSWERED))
     bursts = max(1, round(args.seconds / args.period))
+    bursting = {"burst": (args.burst, args.period)}
     return [
         Load("paced", ANSWERED, 1, {"rate": args.rate}, groups * ANSWERED, args.seconds, 1),
-        Load("burst", args.burst, args.orders, {"burst": (args.burst, args.period)}, bursts * args.burst, args.seconds, 1),
-    ]  # fmt: skip
+        Load("burst", args.burst, args.orders, bursting, bursts * args.burst, args.seconds, 1),
+    ]
 
 
 def main() -> None:
@@ -215,9 +214,8 @@ def main() -> None:
         every = np.concatenate(pooled[row["load"], row["design"]])
         row["orders"] = len(every)
         row["all p99.9"] = float(np.percentile(every, 99.9))
-    report.table(
-        "medians", summary, ["load", "design", *with_spread(["p50", "p99", "p99.9", "naive / this"]), "orders", "all p99.9"]
-    )  # fmt: skip
+    shown = with_spread(["p50", "p99", "p99.9", "naive / this"])
+    report.table("medians", summary, ["load", "design", *shown, "orders", "all p99.9"])
     report.table("where the time goes, medians", summary, ["load", "design", *LEGS])
     report.save()
 

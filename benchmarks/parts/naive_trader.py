@@ -251,7 +251,7 @@ class NaiveTrader:
 
     def __enter__(self) -> NaiveTrader:
         try:
-            self.pid = self._crew.start("naive", run, *self._arguments, core=self._core)
+            self._crew.start("naive", run, *self._arguments, core=self._core)
             self._crew.hear("start")
         except BaseException:
             self._crew.end()

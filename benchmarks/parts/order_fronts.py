@@ -92,7 +92,7 @@ def serve(load: Load, pipe: Connection) -> None:
         StampedMarket(load), count=load.count, wait_ids=len(INSTRUMENTS), send_timeout_s=60.0, paused=True, **load.pace
     )
     # Fixed prices: a trading front that follows the market would look at each batch before it is sent.
-    with front, TradingFront({name: PRICE for name in INSTRUMENTS}) as trading:
+    with front, TradingFront(dict.fromkeys(INSTRUMENTS, PRICE)) as trading:
         pipe.send((front.address, trading.address))
         pipe.recv()
         front.resume()
@@ -113,12 +113,11 @@ class OrderFronts:
         self._crew = Crew()
 
     def __enter__(self) -> OrderFronts:
-        with_it = self._crew.__enter__()
         try:
-            self.pid = with_it.start("fronts", serve, self.load, core=self._core)
-            ((self.md_address, self.td_address),) = with_it.hear("start")
+            self._crew.start("fronts", serve, self.load, core=self._core)
+            ((self.md_address, self.td_address),) = self._crew.hear("start")
         except BaseException:
-            with_it.end()
+            self._crew.end()
             raise
         return self
 

@@ -24,7 +24,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LIMIT_S = 50.0
-GENUINE = ("vendor", "vendor_rate")
+GENUINE = ("order_latency", "vendor", "vendor_rate")
 
 # By script: the least that it can be asked for, then the columns of a table that must be there.
 SCRIPTS = {
@@ -36,6 +36,10 @@ SCRIPTS = {
     "latency": ("--seconds 0.01 --workers 1 --waits block --take get --only tickengine,mp.Queue", {"medians": "p99"}),
     "memory": ("--workers 1", {"medians": "own"}),
     "normalise": ("--instruments 1 --pieces 1 --no-valgrind", {"medians": "whole ns"}),
+    "order_latency": (
+        "--seconds 0.2 --waits adaptive",
+        {"medians": "naive / this", "where the time goes, medians": "insert"},
+    ),
     "peers": (
         "--seconds 0.01 --workers 1 --shapes paced flat held "
         "--only 'dict,Pipe,forwarder,block get_many,futex,zmq,iceoryx2,msgq,slick,zeroq,cloudtoid,membridge'",

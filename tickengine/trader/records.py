@@ -280,10 +280,11 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
     """
     layout = _find(name)
     places, packed = layout.places, list(layout.blank)
-    for field, value in values.items():
+    given: Mapping[str, Any] = values
+    for field, value in given.items():
         place = places.get(field)
         if place is None:
-            unknown = ", ".join(repr(given) for given in values if given not in places)
+            unknown = ", ".join(repr(other) for other in given if other not in places)
             raise ConfigError(f"{name} has no field {unknown}; it has {', '.join(layout.names)}")
         if value is None:
             continue
