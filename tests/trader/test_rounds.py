@@ -15,6 +15,8 @@ import pytest
 from rounds.lane import Lane
 from rounds.plan import make_plan
 
+from tickengine.front.trading import MOMENTS
+
 SEED = int(os.environ.get("TICKENGINE_ROUNDS_SEED", "1"))
 ROUNDS = 200
 BATCH = 100
@@ -64,5 +66,10 @@ def test_the_book_of_record_equals_the_fronts(first: int, genuine_trader: str) -
 
 def test_a_plan_is_its_numbers() -> None:
     assert make_plan(1, 7) == make_plan(1, 7) != make_plan(1, 8) != make_plan(2, 8)
-    kinds = Counter(step.what for number in range(ROUNDS) for step in make_plan(SEED, number).steps)
-    assert len(kinds) >= 18, kinds
+    steps = [step for number in range(ROUNDS) for step in make_plan(SEED, number).steps]
+    assert {step.values[0] for step in steps if step.what == "cut_at"} == set(MOMENTS)
+    kinds = {step.what for step in steps}
+    assert kinds >= {"cut", "silence", "delay_returns", "repeat_at_login", "refuse_logins", "refuse_orders"}
+    assert kinds >= {"reject_orders", "disconnect", "connect", "kill_trader", "kill_strategy", "stop_strategy"}
+    modes = {step.values[0] for step in steps if step.what in ("kill_strategy", "stop_strategy")}
+    assert modes == {"resume", "restart", "quick"}
