@@ -203,7 +203,9 @@ def test_a_lost_connection_fails_all_that_were_asked() -> None:
     line.step()
     line.answer(1, last=False)
     line.queries.fail_all("the connection was lost")
-    assert line.answers == [(name, rows, "the connection was lost") for name, rows in (("a", [1]), ("b", []), ("c", []))]
+    assert line.answers == [
+        (name, rows, "the connection was lost") for name, rows in (("a", [1]), ("b", []), ("c", []))
+    ]
     assert line.queries.idle and not line.answer(2, request_id=1)
     line.ask("d")
     line.go(2)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from engine_support import ACCOUNT, PRICES, buy, engine_on, rings, settled, until
 from feed_support import wait_for
 
-from tickengine import BusyError, ConfigError, EngineError, ShimError, TickEngineError, VendorLibraryError, vendor
+from tickengine import BusyError, ConfigError, EngineError, ShimError, TickEngineError, VendorLibraryError
 from tickengine.front.trading import TradingFront
 from tickengine.trader.engine import TraderEngine
 from tickengine.trader.journal import TradeLog, TradeLogWriter
@@ -242,7 +243,7 @@ def test_queries(front: TradingFront, engine: TraderEngine) -> None:
     assert engine.query("ReqQryInstrument", InstrumentID="rb2605")[0]["PriceTick"] == 1.0
     assert engine.query("ReqQryInstrument", InstrumentID="none") == []
     times = front.report().query_times
-    assert all(later - earlier >= 0.99 for earlier, later in zip(times, times[1:]))
+    assert all(later - earlier >= 0.99 for earlier, later in pairwise(times))
     front.refuse_queries(7, times=None)
     with pytest.raises(EngineError, match="ReqQryTrade: error 7"):
         engine.query("ReqQryTrade")
@@ -306,9 +307,7 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
     with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
         engine.wait_ready()
         # A price comes with a tick.
-        tick = SimpleNamespace(
-            InstrumentID="rb2605", LastPrice=3000.0, UpperLimitPrice=3300.0, LowerLimitPrice=2700.0
-        )
+        tick = SimpleNamespace(InstrumentID="rb2605", LastPrice=3000.0, UpperLimitPrice=3300.0, LowerLimitPrice=2700.0)
         engine.gate.take_price(tick)
         records = engine.status()["sequence"]
         good = {"instrument_id": "rb2605", "direction": "0", "offset": "0", "price": 3000.0, "volume": 1}
@@ -378,14 +377,23 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_a_wrong_argument_is_named(genuine_trader: str, tmp_path: Path, name: str, value: Any) -> None:
     names = ("broker_id", "investor_id", "password", "app_id", "auth_code")
-    good = {"td_server": "127.0.0.1:9", **dict(zip(names, ACCOUNT)), "flow_dir": str(tmp_path), "library": genuine_trader}
+    good = {
+        "td_server": "127.0.0.1:9",
+        **dict(zip(names, ACCOUNT)),
+        "flow_dir": str(tmp_path),
+        "library": genuine_trader,
+    }
     with pytest.raises(ConfigError, match=name):
         TraderEngine(**{**good, name: value})  # type: ignore[arg-type]
     TraderEngine(**good)  # type: ignore[arg-type]
 
 
 def test_libraries_that_are_none(front: TradingFront, genuine: str, genuine_trader: str, tmp_path: Path) -> None:
-    for library, words in (("/no/where.so", "does not exist"), ("no-package", "not installed"), ("compatible", "no library for trading")):
+    for library, words in (
+        ("/no/where.so", "does not exist"),
+        ("no-package", "not installed"),
+        ("compatible", "no library for trading"),
+    ):
         with pytest.raises(ConfigError, match=words):
             engine_on(front, library, tmp_path / "flow")
     with pytest.raises(VendorLibraryError, match="it is CTP's market-data library"):
@@ -457,9 +465,7 @@ def test_an_engine_whose_journal_cannot_be_read_is_not_left_running(
     assert not engine.is_alive() and rings() == []
 
 
-def test_what_the_journal_has_is_in_the_book_at_once(
-    front: TradingFront, genuine_trader: str, tmp_path: Path
-) -> None:
+def test_what_the_journal_has_is_in_the_book_at_once(front: TradingFront, genuine_trader: str, tmp_path: Path) -> None:
     with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
         engine.wait_ready()
         settled(engine, buy(engine))

@@ -114,7 +114,9 @@ class TraderEngine(Supervised, Trader):
         Supervised.__init__(
             self, _segments.random_name("td") if name is None else _segments.check_name(name), restart, watchdog
         )
-        Trader.__init__(self, self._settings.broker_id, self._settings.investor_id, limits if limits is not None else Limits())
+        Trader.__init__(
+            self, self._settings.broker_id, self._settings.investor_id, limits if limits is not None else Limits()
+        )
         if library is not None:
             library = path_text(library, "library")
         self._library, self._library_source = vendor.resolve(library, vendor.TRADER)
