@@ -245,7 +245,8 @@ std::int32_t TradeWriter::lengthen(std::uint64_t records) {
                                       static_cast<off_t>((records - room) * kTradeRecordSize));
     if (error != 0) {
         errno = error;
-        return fail_system("cannot reserve %llu more bytes for the trade journal '%s'; make room on its disk",
+        // What is to be done comes first: of a refused order's reason the journal keeps 81 bytes.
+        return fail_system("make room on the trade journal's disk: cannot reserve %llu more bytes for '%s'",
                            static_cast<unsigned long long>((records - room) * kTradeRecordSize), path_.c_str());
     }
     // SYNC trade room (release): there is space below it. Partner: the acquire in append().

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_support import PRICES, HangingEngine, ACCOUNT, buy, engine_on, same_as_the_front, settled, until
+from engine_support import ACCOUNT, PRICES, HangingEngine, buy, engine_on, same_as_the_front, settled, until
 from feed_support import wait_for
 
 from tickengine import EngineError, _supervisor
@@ -23,7 +23,9 @@ from tickengine.trader.engine import TraderEngine
 from tickengine.trader.journal import TradeLog
 from tickengine.trader.limits import NO_LIMITS
 
-pytestmark = [pytest.mark.genuine, pytest.mark.timeout(120)]
+KILLS = 20
+
+pytestmark = [pytest.mark.genuine, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
@@ -49,34 +51,34 @@ def test_kills_at_random_moments(front: TradingFront, engine: TraderEngine) -> N
     seed = random.randrange(2**32)
     dice = random.Random(seed)
     print("seed", seed)
-    for n in range(20):
-        restarts = engine._restarts
+    victims = set()
+    for n in range(KILLS):
+        if n % 4:
+            wait_for(engine.is_alive, "a new process")  # it may be killed on its way in, too
+        else:
+            engine.wait_ready(30)
+        victim = engine.pid
         moment = time.monotonic() + dice.random() * (0.6 if n % 3 else 0.02)
-        killed = False
-        while engine._restarts == restarts:
+        while time.monotonic() < moment:
             try:
                 buy(engine, 3000.0 if dice.random() < 0.8 else 2990.0)
             except EngineError:
-                engine.wait(0.01)  # not up: it may be killed on its way in, too
-            if not killed and time.monotonic() >= moment:
-                kill(engine)
-                killed = True
-            engine.wait(dice.random() * 0.02)
+                assert not engine.connected
+            time.sleep(dice.random() * 0.02)  # the pace of orders
             engine.poll()
-        if n % 4:
-            wait_for(engine.is_alive, "a new process")
-        else:
-            engine.wait_ready(30)
+        kill(engine)
+        victims.add(victim)
+        wait_for(lambda: engine.pid not in victims, "another process")
     engine.wait_ready(30, reconciled=True)
     front.set_price("rb2605", 2990.0)
     # What never reached the front is missing, or known never to have left; all else has traded.
     until(engine, lambda: all(o.is_settled or o.state == "missing" for o in engine.book), "the fate of each", 30)
-    assert engine.status()["restarts"] == 20 and len(engine.book) > 20
+    assert len(victims) == KILLS and len(engine.book) > KILLS
     same_as_the_front(engine, front)
     assert engine.book.counts.contradicted == 0
     again = TradeLog.attach(engine.journal_path)
     epochs = [r.epoch for r in again.read() if r.kind == "epoch_started"]
-    assert epochs == sorted(set(epochs)) and len(epochs) >= 21
+    assert epochs == sorted(set(epochs)) and len(epochs) > KILLS / 4
     again.close()
 
 
@@ -114,8 +116,9 @@ def test_a_stopped_process_goes_on_where_it_was(front: TradingFront, engine: Tra
     pid = engine.pid
     kill(engine, signal.SIGSTOP)
     orders = [buy(engine) for _ in range(3)]
-    engine.wait(1.0)
-    assert engine.poll() == [] and front.report().orders_received == 0
+    time.sleep(0.5)  # the time it stands; nothing can be waited for
+    engine.poll()
+    assert {o.state for o in orders} == {"sending"} and front.report().orders_received == 0
     kill(engine, signal.SIGCONT)
     settled(engine, *orders)
     assert engine.pid == pid and front.report().orders_received == 3 and engine.status()["restarts"] == 0
@@ -204,5 +207,5 @@ def test_a_full_disk_stops_orders_and_not_their_returns(
         finally:
             process.kill()
     assert process.returncode == 0, err[-3000:]
-    assert "disk" in lines[0] or "room" in lines[0], lines
+    assert lines[0].startswith("make room on the trade journal's disk: cannot reserve"), lines
     assert out.splitlines() == ["filled ready", "again"]
