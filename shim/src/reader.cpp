@@ -272,7 +272,7 @@ bool Reader::all_in_order(const tk_take& t, std::uint32_t from, std::uint32_t co
 void Reader::overrun(std::uint64_t head) {
     const std::uint64_t margin = std::min<std::uint64_t>(log_->capacity / 16, 1024);
     now_.Cursor = std::max(now_.Cursor, std::min(head, log_->oldest(head) + margin));
-    head_seen_ = std::max(head_seen_, head);
+    head_seen_ = head;  // as in collect()
 }
 
 // Copies are whole now: count losses by the records' numbers and drop what was before the start.

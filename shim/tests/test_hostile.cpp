@@ -110,6 +110,108 @@ TEST(a_head_that_has_gone_back_hides_no_record_and_then_is_an_error) {
     CHECK(says("has no stamp, or there is none yet"));
 }
 
+TEST(a_head_that_jumps_to_the_end_of_the_numbers_ends_who_reads) {
+    for (const std::uint64_t head : {std::uint64_t{1} << 63, kEnd - 8, kEnd}) {
+        TestLog t(8);
+        auto q = t.queue({}, TK_START_OLDEST);
+        tk::Reader& reader = q->open();
+        t.ticks(3);
+        t.log.header->Head.store(head);
+        REQUIRE(take(reader).rc == TK_E_LAYOUT);
+        CHECK(says("is damaged: record 0"));
+        t.log.header->Head.store(3);  // it stands where it stood
+        CHECK_EQ(take(reader).count(), 3u);
+    }
+}
+
+TEST(a_head_that_was_wrong_for_a_moment_leads_nobody_astray) {
+    for (const std::uint64_t wrong : {kEnd, std::uint64_t{1} << 63, std::uint64_t{1} << 61}) {
+        TestLog t(8);
+        auto q = t.queue({}, TK_START_OLDEST);
+        tk::Reader& reader = q->open();
+        t.ticks(3);
+        CHECK_EQ(take(reader).count(), 3u);
+        t.ticks(20);  // passed: Head is looked at
+        t.log.header->Head.store(wrong);
+        tk_take look{};
+        reader.counters(&look);
+        t.log.header->Head.store(23);
+        Taken got = take(reader);
+        CHECK_EQ(got.info.cursor, 23u);
+        CHECK_EQ(got.info.received + got.info.lost, 23u);
+        t.tick();
+        got = take(reader);
+        CHECK_EQ(got.count(), 1u);
+        CHECK_EQ(got.info.cursor, 24u);
+    }
+}
+
+TEST(a_stamp_and_a_head_at_the_end_of_the_numbers_for_a_moment_lead_nobody_astray) {
+    for (const std::uint64_t wrong : {kEnd, std::uint64_t{1} << 63}) {
+        TestLog t(8);
+        auto q = t.queue({}, TK_START_OLDEST);
+        tk::Reader& reader = q->open();
+        t.ticks(3);
+        CHECK_EQ(take(reader).count(), 3u);
+        t.log.slot(3)->Stamp = wrong;
+        t.log.header->Head.store(wrong);
+        tk_take look{};
+        reader.counters(&look);
+        t.log.slot(3)->Stamp = 0;
+        t.log.header->Head.store(3);
+        CHECK_EQ(take(reader).count(), 0u);
+        t.tick();
+        const Taken got = take(reader);
+        CHECK_EQ(got.count(), 1u);
+        CHECK_EQ(got.info.cursor, 4u);
+    }
+}
+
+// Head one further than the stamps, and Head behind the reader: who waits is not left waiting.
+TEST(a_head_that_no_stamp_follows_is_an_error_in_every_way_to_wait) {
+    constexpr std::int64_t kPatience = 10000000000;
+    for (const std::uint64_t head : {4u, 1u}) {
+        for (const std::int32_t mode : {TK_WAIT_BLOCK, TK_WAIT_ADAPTIVE, TK_WAIT_SPIN}) {
+            TestLog t(8);
+            auto q = t.queue({}, TK_START_OLDEST);
+            tk::Reader& reader = q->open();
+            t.ticks(3);
+            CHECK_EQ(take(reader).count(), 3u);
+            t.log.header->Head.store(head);
+            CHECK_EQ(take(reader, 1, kPatience, true, mode).rc, TK_E_LAYOUT);
+            CHECK(says("record 3 has no stamp, or there is none yet"));
+            CHECK_EQ(q->slot().Sleep.load() & 1, 0u);
+        }
+        TestLog t(8);
+        auto q = t.queue({}, TK_START_OLDEST);
+        tk::Reader& reader = q->open();
+        t.ticks(3);
+        CHECK_EQ(take(reader).count(), 3u);
+        t.log.header->Head.store(head);
+        tk::Record out;
+        tk_take spin{};
+        spin.block = &out;
+        spin.max = 1;
+        spin.wait_mode = TK_WAIT_SPIN;
+        spin.deadline_ns = INT64_MAX;
+        std::int32_t said = 0;
+        for (int calls = 0; (said == 0 || said == TK_LOOK) && calls < 1 << 18; ++calls) said = reader.spin(&spin);
+        CHECK_EQ(said, TK_E_LAYOUT);
+        CHECK(says("record 3 has no stamp, or there is none yet"));
+    }
+}
+
+TEST(a_slot_that_is_none_is_not_read_from) {
+    TestLog t(8);
+    auto q = t.queue();
+    // Behind the slots stand the instruments: what looks like this queue's place there would be taken.
+    t.log.readers[tk::kMaxReaders].Place.store(q->slot().Place.load());
+    q->queue.header->Slot.store(tk::kMaxReaders);
+    tk::Reader reader(&q->queue, &t.log);
+    CHECK_EQ(reader.open(), TK_E_LAYOUT);
+    CHECK(says("names reader slot 256"));
+}
+
 TEST(a_slot_that_is_none_is_not_given_back) {
     TestLog t(8);
     auto q = t.queue();

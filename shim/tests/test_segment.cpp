@@ -110,8 +110,17 @@ TEST(attach_refuses_what_is_not_a_private_regular_file) {
         CHECK_EQ(attach(d.file("log")), TK_E_LAYOUT);
         CHECK_EQ(attach_queue(d.file("queue")), TK_E_LAYOUT);
     }
-    chmod(d.file("log").c_str(), 0600);
+    for (const char* name : {"log", "queue"}) {
+        chmod(d.file(name).c_str(), 0600);
+        REQUIRE(link(d.file(name).c_str(), d.file("second name").c_str()) == 0);
+        for (const char* either : {name, "second name"}) {
+            CHECK_EQ(name[0] == 'l' ? attach(d.file(either)) : attach_queue(d.file(either)), TK_E_LAYOUT);
+            CHECK(says("has other names (hard links)"));
+        }
+        REQUIRE(unlink(d.file("second name").c_str()) == 0);
+    }
     CHECK_EQ(attach(d.file("log")), TK_OK);
+    CHECK_EQ(attach_queue(d.file("queue")), TK_OK);
 }
 
 TEST(attach_refuses_other_files_other_versions_and_other_record_sizes) {

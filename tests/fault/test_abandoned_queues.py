@@ -216,6 +216,57 @@ def test_a_child_has_the_queue_when_its_parent_has_let_it_go(feed: Feed) -> None
     assert [queue.get(timeout=5).Volume for _ in range(5)] == list(range(15, 20))
 
 
+def test_a_forked_child_that_lets_a_closed_queue_go_leaves_the_place_to_its_parent(feed: Feed) -> None:
+    feed.tick("rb2601", Volume=3)
+    queue = feed.queue()
+    go, told = multiprocessing.Pipe()
+
+    def reader() -> None:
+        held = [TickQueue.attach(queue.name)]
+        assert held[0].get(timeout=5).Volume == 3
+        told.send("reads")
+        assert receive(told) == "closed"
+
+        def let_go() -> None:
+            held.clear()
+            gc.collect()
+
+        assert ended_well(in_child(let_go))
+        told.send("child gone")
+        assert receive(told) == "looked"
+
+    child = in_child(reader)
+    try:
+        assert receive(go) == "reads"
+        queue.close()
+        go.send("closed")
+        assert receive(go) == "child gone"
+        assert [place["pid"] for place in feed.log.queues()] == [child]  # given to another it would have two readers
+        go.send("looked")
+        pid, child = child, 0
+        assert ended_well(pid)
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        go.close()
+        told.close()
+
+
+def test_a_fork_while_another_thread_takes_the_queue_up_leaves_the_child_no_lock(feed: Feed) -> None:
+    feed.tick("rb2601", Volume=3)
+    queue = feed.queue()
+
+    def child() -> None:
+        signal.alarm(20)  # a lock whose holder is not here is waited for in vain
+        assert queue.get(timeout=5).Volume == 3
+        queue._drop_reader()
+
+    with queue._opening:  # as a thread has it that looks for its engine's log
+        pid = in_child(child)
+    assert ended_well(pid)
+
+
 @pytest.mark.parametrize("wait", ["adaptive", "block", "spin"])
 def test_a_fork_while_another_thread_waits_in_the_queue_disturbs_neither(feed: Feed, wait: str) -> None:
     queue = feed.queue(start="now", wait=wait)

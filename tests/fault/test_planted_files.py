@@ -173,6 +173,29 @@ def test_what_others_leave_under_our_prefix_stops_nothing(planted: Callable[...,
     assert all(os.path.lexists(path) for path in (fifo, empty, linked))
 
 
+@needs_root
+def test_what_cannot_be_removed_stays_and_stops_no_sweep() -> None:
+    """A mount's place cannot be removed by anybody: it stands here for every file that the kernel keeps."""
+    left = """
+from tickengine import TickLog, TickQueue
+import os
+kept = []
+for n in "ab":
+    kept += TickLog.create("left-" + n, 64, 4), TickQueue(name="left-" + n)
+    os.close(os.open(f"/dev/shm/tickengine-0-left-{n}-unfinished.log", os.O_CREAT, 0o600))
+os._exit(0)
+"""
+    sweep = "from tickengine import TickQueue; TickQueue().close(); import os; print(*sorted(os.listdir('/dev/shm')))"
+    names = [f"tickengine-0-left-a{rest}" for rest in ("-unfinished.log", ".log", ".queue")]
+    keep = "; ".join(f"mount --bind /dev/shm/{name} /dev/shm/{name} || exit 9" for name in names)
+    shell = f'mount -t tmpfs none /dev/shm || exit 9; {sys.executable} -c "$0"; {keep}; exec {sys.executable} -c "$1"'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", shell, left, sweep], capture_output=True, text=True, timeout=60)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no file system of one's own here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == names
+
+
 def test_names_given_by_ourselves_cannot_be_guessed() -> None:
     with TickQueue() as one, TickQueue() as two:
         engines = [engine_on("tcp://127.0.0.1:9", "compatible", IDS, []) for _ in range(2)]
