@@ -170,8 +170,10 @@ class Post:
             self._wrong(f"{self.label}: its worker ended by itself with status {status}, saying {self._said!r}")
 
     def drain(self) -> None:
-        for text in self.account.add(self.ledger.drain()):
-            self._wrong(text)
+        count = self.ledger.count
+        while self.ledger.drained < count:
+            for text in self.account.add(self.ledger.drain()):
+                self._wrong(text)
 
     def dispose(self) -> None:
         """Nothing of it stays, however it is just now."""
