@@ -87,6 +87,14 @@ def test_a_tick_that_the_front_never_sent_is_named() -> None:
     assert any("but the front sent 10" in text for text in account.settle(sent((1, 0, 30)), frozenset({1})))
 
 
+def test_a_loss_of_ticks_that_the_front_never_sent_is_named() -> None:
+    rows = rows_of(range(60))
+    rows["own"][rows["number"] >= 30] += 2
+    account, _ = account_of(rows)
+    texts = account.settle(sent((1, 0, 60)), NONE_GRACEFUL)
+    assert any("the front sent 0 and the log has 2" in text for text in texts), texts
+
+
 def test_the_tail_of_an_abruptly_ended_connection_is_excused_and_the_head_of_the_next_is_not() -> None:
     promise = sent((1, 0, 60), (2, 60, 120))
     cases = {
