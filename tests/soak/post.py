@@ -86,9 +86,9 @@ class Post:
         self.workers += 1
 
     def reading(self) -> Waits:
-        yield Until(self._is_reading, f"{self.label}: its worker reads", WORKER_S)
+        yield Until(self.is_reading, f"{self.label}: its worker reads", WORKER_S)
 
-    def _is_reading(self) -> bool:
+    def is_reading(self) -> bool:
         entry = self._entry()
         return entry is not None and self._process is not None and entry["pid"] == self.pid
 

@@ -11,8 +11,9 @@ from feed_support import check_ticks
 
 from tickengine.front import NumberedMarket, SentRange
 from tickengine.tick import TICK_DTYPE, VENDOR_FIELDS
+from tickengine.words import EVENT_CODES
 
-from .accounts import Promise, ReaderAccount, check_balance, check_delivery
+from .accounts import Promise, ReaderAccount, check_balance, check_delivery, check_story
 from .ledger import ROW
 
 IDS = ["rb2601", "IF2512", "m2605"]
@@ -220,6 +221,16 @@ def test_promises_are_counted_as_they_are_enumerated() -> None:
             assert promise.last(place, connection) == max(
                 (n for n, c in numbers.items() if c == connection), default=None
             )
+
+
+def test_the_story_of_the_events_is_that_of_the_faults() -> None:
+    killed, disconnected = EVENT_CODES["engine_lost"], EVENT_CODES["front_disconnected"]
+    assert check_story({killed: [0xFFFFFFF7, 0xFFFFFFF5], disconnected: [0, 0]}, [9, 11], 2) == []
+    assert check_story({disconnected: [0]}, [], 2) == [], "one end may be told once for two reasons"
+    assert check_story({killed: [0xFFFFFFF5, 0xFFFFFFF7]}, [9, 11], 0) != []
+    assert check_story({}, [9], 0) != []
+    assert check_story({killed: [0xFFFFFFF5]}, [], 0) != [], "nobody killed it"
+    assert check_story({disconnected: [0, 0, 0]}, [], 2) != [], "nobody cut it"
 
 
 @pytest.mark.parametrize("field", ["LastPrice", "AskVolume5", "UpdateTime", "InstrumentID", "Turnover"])
