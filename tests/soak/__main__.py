@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.write_plan:
         Path(options.write_plan).write_text(to_json(plan))
         return 0
-    report = run(plan, options.library, shlex.join(["python", "-m", "soak", *words]), options.balance)
+    report = run(plan, options.library, shlex.join(["bash", "scripts/soak", *words]), options.balance)
     report.write(options.json, options.markdown)
     print(report.summary(), flush=True)
     return 1 if report.wrongs else 0

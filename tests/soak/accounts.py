@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickengine.front import SentRange
+from tickengine.words import EVENT_CODES
 
 KIND_TICK = 0
 
@@ -262,3 +263,16 @@ def check_delivery(counts: Sequence[int], promise: Promise, graceful: frozenset[
             )
         undelivered += missing
     return undelivered, wrong
+
+
+def check_story(event_values: dict[int, list[int]], deaths: Sequence[int], disconnects: int) -> list[str]:
+    """The events tell what happened and nothing else: each death of the engine with its signal, in order, and no
+    more disconnects than there were reasons for."""
+    wrong = []
+    died = [v - (1 << 32) if v >= 1 << 31 else v for v in event_values.get(EVENT_CODES["engine_lost"], [])]
+    if died != [-number for number in deaths]:
+        wrong.append(f"engine_lost events {died}, but the engine died of signals {list(deaths)}")
+    told = len(event_values.get(EVENT_CODES["front_disconnected"], []))
+    if told > disconnects:
+        wrong.append(f"{told} front_disconnected events, but there were reasons for {disconnects}")
+    return wrong

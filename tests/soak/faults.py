@@ -42,6 +42,7 @@ def cut(scene: Scene, how: str = "fin", bound_s: float = LIVE_S, **options: Any)
     """End the connection and wait for the next. Of one ended by FIN everything promised must arrive."""
     disconnects = scene.status()["disconnects"]
     open_ = scene.connections()
+    scene.disconnects += 1
     scene.front.cut(how, **options)  # type: ignore[arg-type]
     yield from live_again(scene, disconnects, bound_s)
     if how == "fin":
@@ -70,6 +71,7 @@ def outage(scene: Scene, args: dict[str, Any]) -> Waits:
 
 def accept_and_close(scene: Scene, args: dict[str, Any]) -> Waits:
     scene.front.accept_and_close(args["times"])
+    scene.disconnects += args["times"]
     yield from cut(scene, bound_s=LIVE_S + 10 * args["times"])
 
 
@@ -79,6 +81,7 @@ def garbage(scene: Scene, args: dict[str, Any]) -> Waits:
     if args["what"] == "noise":  # must be ignored
         yield from ticks_flow(scene)
     else:
+        scene.disconnects += 1
         yield from live_again(scene, disconnects)
 
 
@@ -121,6 +124,7 @@ def subscription_unanswered(scene: Scene, args: dict[str, Any]) -> Waits:
     disconnects = scene.status()["disconnects"]
     open_ = scene.connections()
     scene.front.acknowledge_only(args["answered"])
+    scene.disconnects += 1
     try:
         scene.front.cut("fin")
 

@@ -32,6 +32,7 @@ ROW = np.dtype(
 _PACK = struct.Struct("<4QIHBx").pack_into
 _HEADER = 4096
 ROWS = 1 << 18
+DRAIN = 1 << 13
 COUNT, DRAINED, ORDER = 0, 1, 2
 
 RUN, HURRY, LEAVE = 0, 1, 2
@@ -86,18 +87,24 @@ class Ledger:
         while self._words[COUNT] - self._words[DRAINED] + rows > self._size:
             time.sleep(0.001)
 
+    @property
+    def drained(self) -> int:
+        """Rows that the accountant has taken."""
+        return self._words[DRAINED]
+
     # ---- the accountant's side -----------------------------------------------------------------------------
 
     def tell(self, order: int) -> None:
         self._words[ORDER] = order
 
     def drain(self) -> npt.NDArray[np.void]:
-        """The rows counted since the last call, a copy."""
+        """Rows that have not been taken yet, a copy; not too many at a time, so that a flood needs no more memory
+        than a trickle."""
         count, drained = self._words[COUNT], self._words[DRAINED]
-        start, new = drained % self._size, count - drained
-        first = min(new, self._size - start)
-        rows = np.concatenate((self._rows[start : start + first], self._rows[: new - first]))
-        self._words[DRAINED] = count
+        start = drained % self._size
+        stop = min(start + min(count - drained, DRAIN), self._size)
+        rows = self._rows[start:stop].copy()
+        self._words[DRAINED] = drained + len(rows)
         return rows
 
     def remove(self) -> None:

@@ -86,9 +86,9 @@ class Post:
         self.workers += 1
 
     def reading(self) -> Waits:
-        yield Until(self._is_reading, f"{self.label}: its worker reads", WORKER_S)
+        yield Until(self.is_reading, f"{self.label}: its worker reads", WORKER_S)
 
-    def _is_reading(self) -> bool:
+    def is_reading(self) -> bool:
         entry = self._entry()
         return entry is not None and self._process is not None and entry["pid"] == self.pid
 
@@ -170,8 +170,10 @@ class Post:
             self._wrong(f"{self.label}: its worker ended by itself with status {status}, saying {self._said!r}")
 
     def drain(self) -> None:
-        for text in self.account.add(self.ledger.drain()):
-            self._wrong(text)
+        count = self.ledger.count
+        while self.ledger.drained < count:
+            for text in self.account.add(self.ledger.drain()):
+                self._wrong(text)
 
     def dispose(self) -> None:
         """Nothing of it stays, however it is just now."""

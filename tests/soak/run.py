@@ -51,7 +51,8 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
     report = Report(plan, command)
     report.say(f"SEED {plan.seed}: {len(plan.rounds)} rounds, {plan.seconds / 60:.1f} minutes")
     # A crash of the engine is part of the plan; its core file is of no use.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    cores = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
     multiprocessing.get_context("forkserver").set_forkserver_preload(["soak.crew"])  # type: ignore[attr-defined]
     directory = tempfile.mkdtemp(prefix="soak-", dir=_WATCHED_DIRECTORY)
     parent = leaks.Series("rounds", "parent process between rounds")
@@ -66,7 +67,9 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
                 except Exception:
                     report.wrong(f"the round could not go on: {traceback.format_exc()}")
                     break
-                sample = _between(directory)
+                if left := os.listdir(directory):
+                    report.wrong(f"after the round: ledgers or flow directories left: {left}")
+                sample = _between()
                 parent.add(report.now, sample)
                 if first is None:
                     first = sample
@@ -78,6 +81,7 @@ def run(plan: Plan, library: str, command: str, balance_s: float = 60.0) -> Repo
                     break
     finally:
         shutil.rmtree(directory)
+        resource.setrlimit(resource.RLIMIT_CORE, cores)
         # It would live as long as this process, and be taken for something left behind.
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
     for series in report.series:
@@ -148,7 +152,7 @@ def _drive(lanes: list[Lane], scene: Scene, report: Report) -> None:
         time.sleep(LOOK_S)  # the pace of looking
 
 
-def _between(directory: str) -> dict[str, int]:
+def _between() -> dict[str, int]:
     """Everything is closed: what there is of this process and on the machine."""
     gc.collect()
     sample = leaks.process_sample(os.getpid())
@@ -157,7 +161,6 @@ def _between(directory: str) -> dict[str, int]:
         **sample,
         "python_threads": threading.active_count(),
         "children": len(leaks.children_of(os.getpid())),
-        "files": len(os.listdir(directory)),
     }
 
 
@@ -169,6 +172,9 @@ def _swept() -> list[str]:
     """Guests that were killed leave the files of their queues; the next process that makes a queue removes them."""
     sweeper = multiprocessing.get_context("spawn").Process(target=_make_and_close_a_queue)
     sweeper.start()
-    sweeper.join()
+    sweeper.join(60)
+    if sweeper.is_alive():
+        sweeper.kill()
+        return ["the process that sweeps did not end within 60 s"]
     left = leaks.segments()
     return [f"segments left at the end: {left}"] if left else []

@@ -16,14 +16,13 @@ from feed_support import engine_on
 
 from tickengine import NotFoundError, TickQueue
 from tickengine.front import FrontProcess, FrontStats, MarketSpec
-from tickengine.words import EVENT_CODES
 
 from . import faults, leaks, slots
-from .accounts import Promise, ReaderAccount, check_delivery
+from .accounts import Promise, ReaderAccount, check_delivery, check_story
 from .lanes import Late, Until, Waits
 from .ledger import HURRY, RUN
 from .plan import ALL_IDS, BASE_IDS, MORTAL, WITNESS, Reader, Round, Step
-from .post import Post
+from .post import WORKER_S, Post
 from .report import Report
 
 BALANCE_S = 90.0
@@ -43,6 +42,7 @@ class Scene:
         self.wanted = set(BASE_IDS)
         self.graceful: set[int] = set()
         self.deaths: list[int] = []
+        self.disconnects = 0
         self.posts: list[Post] = []
         self.closing = False
         self._number = number
@@ -123,6 +123,9 @@ class Scene:
             and not status["refused"]
             and status["subscribed"] == len(self.wanted)
         )
+
+    def _all_read(self) -> bool:
+        return all(p.is_reading() for p in self.posts if p.queue in self._queues and p.reader.style != "nobody")
 
     # ---- what the faults do ----------------------------------------------------------------------------------
 
@@ -207,6 +210,7 @@ class Scene:
         """The faults of one lane, one after the other. None begins while the accounts are balanced."""
         try:
             yield Until(lambda: self.status()["state"] == "live", "the engine live at the start", faults.LIVE_S)
+            yield Until(self._all_read, "the crew reads at the start", WORKER_S)
         except Late as late:
             self.wrong(f"{lane}: {late}")
             return
@@ -323,15 +327,9 @@ class Scene:
         self._totals["undelivered"] = undelivered
 
     def _check_events(self) -> list[str]:
-        """Each death of the engine is in the log, with its signal, in order."""
         witness = next(p for p in self.posts if p.reader.name == WITNESS)
         lost = witness.final["lost_events"] if witness.final is not None else witness.counters().lost_events
-        if lost:
-            return []
-        got = [_signed(v) for v in witness.account.event_values.get(EVENT_CODES["engine_lost"], [])]
-        if got == [-number for number in self.deaths]:
-            return []
-        return [f"engine_lost events {got}, but the engine died of {[-n for n in self.deaths]}"]
+        return [] if lost else check_story(witness.account.event_values, self.deaths, self.disconnects)
 
     # ---- looking on ------------------------------------------------------------------------------------------
 
@@ -447,10 +445,6 @@ class Scene:
             post.dispose()
         self.front.stop()
         gc.collect()
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 32) if value >= 1 << 31 else value
 
 
 def _front_options(pace: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from feed_support import check_ticks
 
 from tickengine.front import NumberedMarket, SentRange
 from tickengine.tick import TICK_DTYPE, VENDOR_FIELDS
+from tickengine.words import EVENT_CODES
 
-from .accounts import Promise, ReaderAccount, check_balance, check_delivery
+from .accounts import Promise, ReaderAccount, check_balance, check_delivery, check_story
 from .ledger import ROW
 
 IDS = ["rb2601", "IF2512", "m2605"]
@@ -85,6 +86,14 @@ def test_a_tick_that_is_missing_in_the_log_is_named_though_no_reader_lost_any() 
 def test_a_tick_that_the_front_never_sent_is_named() -> None:
     account, _ = account_of(rows_of(range(60)))
     assert any("but the front sent 10" in text for text in account.settle(sent((1, 0, 30)), frozenset({1})))
+
+
+def test_a_loss_of_ticks_that_the_front_never_sent_is_named() -> None:
+    rows = rows_of(range(60))
+    rows["own"][rows["number"] >= 30] += 2
+    account, _ = account_of(rows)
+    texts = account.settle(sent((1, 0, 60)), NONE_GRACEFUL)
+    assert any("the front sent 0 and the log has 2" in text for text in texts), texts
 
 
 def test_the_tail_of_an_abruptly_ended_connection_is_excused_and_the_head_of_the_next_is_not() -> None:
@@ -212,6 +221,16 @@ def test_promises_are_counted_as_they_are_enumerated() -> None:
             assert promise.last(place, connection) == max(
                 (n for n, c in numbers.items() if c == connection), default=None
             )
+
+
+def test_the_story_of_the_events_is_that_of_the_faults() -> None:
+    killed, disconnected = EVENT_CODES["engine_lost"], EVENT_CODES["front_disconnected"]
+    assert check_story({killed: [0xFFFFFFF7, 0xFFFFFFF5], disconnected: [0, 0]}, [9, 11], 2) == []
+    assert check_story({disconnected: [0]}, [], 2) == [], "one end may be told once for two reasons"
+    assert check_story({killed: [0xFFFFFFF5, 0xFFFFFFF7]}, [9, 11], 0) != []
+    assert check_story({}, [9], 0) != []
+    assert check_story({killed: [0xFFFFFFF5]}, [], 0) != [], "nobody killed it"
+    assert check_story({disconnected: [0, 0, 0]}, [], 2) != [], "nobody cut it"
 
 
 @pytest.mark.parametrize("field", ["LastPrice", "AskVolume5", "UpdateTime", "InstrumentID", "Turnover"])

@@ -54,7 +54,7 @@ def test_memory_that_grows_in_one_step_is_found() -> None:
     [
         noisy(27_000),
         noisy(27_000, 0, 3000),
-        [27_000.0 + 20 * min(t, 100) for t in TIMES],  # grows while it warms up, then no more
+        [27_000.0 + 60 * min(t, 200) for t in TIMES],  # grows while it warms up, then no more
         noisy(30_000, -5, 10),
         noisy(27_000, 0.5),  # within the allowance
     ],
