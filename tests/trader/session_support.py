@@ -70,7 +70,10 @@ class Api:
         return self._asked("login", request_id)
 
     def request(self, name: str, fields: dict[str, Any], request_id: int) -> int:
-        assert fields["BrokerID"] == "9999" and fields["InvestorID"] == "me"
+        assert fields["BrokerID"] == "9999" and (fields.get("InvestorID") or fields["UserID"]) == "me"
+        if name == "ReqUserLogout":  # the front answers at once, behind whatever it has had
+            self.coming.append(Record(-1, "rsp_user_logout", request_id=request_id, is_last=True))
+            return 0
         return self._asked(name, request_id)
 
     def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> bool:
