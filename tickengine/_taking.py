@@ -223,6 +223,8 @@ class Taking:
             if self.events:
                 self._make_events(self._count, self._count + count)
             self._count += count
+        except Closed:
+            raise  # there was nothing
         except BaseException:
             self._keep_taken()
             raise

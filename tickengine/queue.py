@@ -135,6 +135,7 @@ class TickQueue(Taking):
         self._wait_mode: int = info.wait_mode
         self._filters: int = info.filters
         self._closed = False
+        self._closed_log: TickLog | None = None  # keeps the mapping for who still reads
         self._keeps: object = None  # whatever removes the ended log's name when the last such queue goes
         self._opening = threading.Lock()
         self._interrupting = threading.Lock()
@@ -367,7 +368,11 @@ class TickQueue(Taking):
         if self._owner_pid == os.getpid():
             lib().queue_retire(self._mapped)
             self._remove()
-        self._forget_reader()
+        # Not `_forget_reader`: a thread that reads just now may stand between any two steps of a take. It finds what
+        # it has, in memory that stays, and nothing behind it.
+        self._closed_log, self._log = self._log, None
+        self._reader = None
+        self._count = 0
         self._keeps = None
 
     def __enter__(self) -> TickQueue:

@@ -169,6 +169,24 @@ def test_a_queue_closed_by_another_thread_frees_the_waiting_one(feed: Feed, wait
         assert len(said) == 1
 
 
+@pytest.mark.parametrize("wait", ["spin", "adaptive", "block"])
+def test_a_thread_whose_queue_is_closed_anywhere_has_read_its_ticks_once_and_in_order(feed: Feed, wait: str) -> None:
+    for ticks in range(0, 60, 2):
+        queue, said = feed.queue(wait=wait, start="now"), []
+
+        def read(queue: TickQueue = queue, said: list[object] = said) -> None:
+            said.append([tick.Volume for tick in queue])
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for n in range(ticks):
+            feed.tick("rb2601", Volume=n)
+        queue.close()
+        reader.join(20)
+        assert not reader.is_alive()
+        assert said and said[0] == list(range(len(said[0])))
+
+
 def test_a_queue_without_an_engine_closed_by_another_thread_frees_the_waiting_one() -> None:
     queue, said = TickQueue(), []
 
