@@ -261,6 +261,8 @@ class TraderEngine(Supervised, Trader):
     @property
     def failure(self) -> str:
         """Why there will be no connection any more, as of the last `poll`; "" as long as there may be one."""
+        if self.account.state == "failed" and not self._failure:
+            self._ended.wait(5.0)  # its process has more to say than has room in the journal
         return self._failure or (self.account.failure if self.account.state == "failed" else "")
 
     @property
@@ -307,8 +309,6 @@ class TraderEngine(Supervised, Trader):
             self._catch_up()
             if self.connected and (self.account.reconciled or not reconciled):
                 return
-            if self.account.state == "failed":
-                self._ended.wait(5.0)  # its process has more to say than has room in the journal
             if self._ended.is_set() or self.account.state == "failed":
                 raise EngineError(self.failure or "the trader engine has stopped")
             left = deadline - time.monotonic()
