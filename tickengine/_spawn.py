@@ -50,6 +50,9 @@ class _Popen(_SpawnPopen):
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, getattr(process_obj, "blocked", ()))
         try:
             command = spawn.get_command_line(tracker_fd=tracker_fd, pipe_handle=child_r)
+            # Interrupted before it has its message (another thread may take the signal), it has nothing to say.
+            at = command.index("-c") + 1
+            command[at] = f"try:\n    {command[at]}\nexcept EOFError:\n    pass"
             self._fds.extend([child_r, child_w])
             # typeshed says bytes; the function takes what os.fsencode takes
             self.pid = util.spawnv_passfds(spawn.get_executable(), command, self._fds)  # type: ignore[arg-type]

@@ -47,8 +47,6 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     options = arguments(words)
-    # The engine says a line for each of the faults; they are in the report.
-    logging.getLogger("tickengine").setLevel(logging.CRITICAL)
     try:
         plan = plan_of(options)
     except (OSError, ValueError) as error:
@@ -64,4 +62,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # The engine says a line for each of the faults; they are in the report.
+    logging.getLogger("tickengine").setLevel(logging.CRITICAL)
     sys.exit(main())
