@@ -298,7 +298,7 @@ TEST(trade_disk_full_refuses_orders_first_in_another_process) {
         REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
         const std::uint64_t room = (limit.rlim_cur - tk::kTradeHeaderSize) / tk::kTradeRecordSize;
         while (j.writer->room_for_orders() == TK_OK) j.add(1);
-        refused(j.writer->room_for_orders(), TK_E_FULL, "make room on its disk");
+        refused(j.writer->room_for_orders(), TK_E_FULL, "make room on the trade journal's disk");
         CHECK_EQ(j.writer->head(), room - 256);
         while (j.writer->head() < room) j.add(2);
         refused(j.writer->append(note(3)), TK_E_FULL, "is full");
