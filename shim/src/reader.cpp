@@ -367,8 +367,10 @@ bool Reader::ended() {
 
 // TK_OK, or why nothing can be taken.
 std::int32_t Reader::usable(const Busy& busy, const tk_take& t) const {
-    if (!busy) return fail(TK_E_BUSY, "queue '%.63s' is used by two threads at once; make one queue for each", queue_->header->Name);
-    if (slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
+    if (!busy && !closing_.load())
+        return fail(TK_E_BUSY, "queue '%.63s' is used by two threads at once; make one queue for each", queue_->header->Name);
+    // Not mine: close() has it, or waits for who has it.
+    if (!busy || slot_ == nullptr) return fail(TK_E_STATE, "reader is closed");
     if (t.used >= t.max) return fail(TK_E_ARG, "take has no room");
     return TK_OK;
 }

@@ -2,6 +2,8 @@
 // processes are stopped between two instructions; the ping-pong afterwards is for what nobody thought of.
 #include <pthread.h>
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "stepper.hpp"
@@ -451,4 +453,30 @@ TEST(a_reader_closed_by_another_thread_lets_the_waiting_one_go_first) {
         CHECK(got.rc == TK_E_STATE || got.state() == TK_TAKE_RETIRED);
         CHECK_EQ(q->slot().ReaderProcess.load(), 0u);
     }
+}
+
+TEST(while_a_close_waits_for_the_reading_thread_others_hear_of_the_close) {
+    TestLog t(16);
+    auto q = t.queue();
+    auto& reader = q->open();
+    std::atomic<bool> inside{false}, leave{false};
+    std::thread reading([&] {
+        const Hooked unhook;
+        hooks().futex_wait = [&] {  // between two looks, with the reader in its hands
+            inside = true;
+            while (!leave) std::this_thread::yield();
+        };
+        take(reader, 8, -1);
+    });
+    while (!inside) std::this_thread::yield();
+    CHECK_EQ(take(reader, 8).rc, TK_E_BUSY);
+    std::thread closing([&] { reader.close(); });
+    // As long as close() has not begun there are two who read, and nothing else.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    std::int32_t rc = TK_E_BUSY;
+    while (rc == TK_E_BUSY && std::chrono::steady_clock::now() < until) rc = take(reader, 8).rc;
+    CHECK_EQ(rc, TK_E_STATE);
+    leave = true;
+    closing.join();
+    reading.join();
 }
