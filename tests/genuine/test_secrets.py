@@ -188,14 +188,26 @@ def test_objects_in_this_process_and_orders_to_another_show_none(
     with Front(NumberedMarket(IDS), password=hidden.password) as front:
         given = ("9999", "investor", hidden.password, "app", hidden.auth_code, IDS)
         api = MdApi(front.address, *given, None, str(tmp_path / "flow"), library=genuine)
-        wait_for(lambda: api.status()["state"] == "live", "live, with the right password")
-        session = api._session
-        assert session is not None
-        orders = Orders(session.settings, "", b"", (), False, 0, 0, False, ())
-        objects = shown(api, session, session._api, session.settings, orders, front, front._desk, front._loop)
-        other = FrontProcess(password=hidden.password)
-        objects += shown(other, FutureAccount("9999", {}, "", hidden.password, "", hidden.auth_code).__repr__())
-        api.Release()
+        try:
+            wait_for(lambda: api.status()["state"] == "live", "live, with the right password")
+            session = api._session
+            assert session is not None
+            orders = Orders(
+                settings=session.settings,
+                library="",
+                log_path=b"",
+                queue_paths=(),
+                temporary_flow=False,
+                parent_pid=0,
+                log_level=0,
+                core_dumps=False,
+                secret_variables=(),
+            )
+            objects = shown(api, session, session._api, session.settings, orders, front, front._desk, front._loop)
+            other = FrontProcess(password=hidden.password)
+            objects += shown(other, FutureAccount("9999", {}, "", hidden.password, "", hidden.auth_code).__repr__())
+        finally:
+            api.Release()
     hidden.in_none_of({"objects": objects, "log": caplog.text, **on_disk(tmp_path)})
 
 
