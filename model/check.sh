@@ -186,6 +186,26 @@ mutant resume EXPECTED_KEPT
 mutant resume LOST_KEPT
 mutant resume NO_SECOND_LOOK
 
+correct 100000 trade
+correct 4000 trade -DRING
+mutant trade STAMP_FIRST
+mutant trade STAMP_FIRST -DRING
+mutant trade LOOK_BEFORE_STAMP
+mutant trade LOOK_BEFORE_STAMP -DRING
+mutant trade NO_WRITER_FENCE
+mutant trade NO_WRITER_FENCE -DRING
+mutant trade NO_READER_FENCE
+mutant trade NO_READER_FENCE -DRING
+mutant trade NO_SECOND_LOOK
+mutant trade NO_SECOND_LOOK -DRING
+mutant trade WORD_KEPT
+mutant trade WORD_KEPT -DRING
+mutant trade WORD_LOADED_LATE
+mutant trade WORD_LOADED_LATE -DRING
+mutant trade MARK_CLEARED_LAST
+mutant trade NO_LOOK_AT_TAKEN -DRING
+mutant trade TAKEN_FIRST -DRING
+
 if [ "$faults" != 0 ]; then
     echo "model: $faults faults" >&2
     exit 1
