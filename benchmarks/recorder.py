@@ -75,32 +75,48 @@ def one_dict() -> dict[str, Any]:
 # ---- flat out ----------------------------------------------------------------------------------
 
 
-def flat_ours(directory: str, ticks: int) -> float:
+class Watch:
+    """Seconds between `begin` and `end`, summed: elapsed, and of this thread's processor time."""
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 0.0
+
+    def begin(self) -> None:
+        self.wall -= time.perf_counter()
+        self.cpu -= time.thread_time()
+
+    def end(self) -> None:
+        self.cpu += time.thread_time()
+        self.wall += time.perf_counter()
+
+
+def flat_ours(directory: str, ticks: int) -> Watch:
     with own_log(tag("flat")) as log, OwnWriter(log) as writer, TickQueue(start="oldest") as queue:
         queue.bind(log)
         recorder = Recorder(queue, directory)
-        took = 0.0
+        watch = Watch()
         while recorder.recorded < ticks:
             writer.flood(1, min(FULL, ticks - recorder.recorded))
-            before = time.perf_counter()
+            watch.begin()
             recorder.poll()
-            took += time.perf_counter() - before
+            watch.end()
         recorder.close()
         check(recorder.recorded == ticks and recorder.lost == 0, f"recorded {recorder.recorded}, lost {recorder.lost}")
     check(len(Recording.open(os.path.join(directory, f"{DAY}.ticks"))) == ticks, "the file is not whole")
-    return ticks / took
+    return watch
 
 
-def flat_callback(directory: str, ticks: int) -> float:
+def flat_callback(directory: str, ticks: int) -> Watch:
     given = one_dict()
     dicts = [dict(given) for _ in range(ticks)]
     recorder = CsvRecorder(directory)
-    before = time.perf_counter()
+    watch = Watch()
+    watch.begin()
     for fields in dicts:
         recorder.tick(fields)
-    took = time.perf_counter() - before
+    watch.end()
     check(recorder.close() == ticks, "rows are missing")
-    return ticks / took
+    return watch
 
 
 def put_all(queue: Any, fields: dict[str, Any], ticks: int, pipe: Any) -> None:
@@ -109,19 +125,20 @@ def put_all(queue: Any, fields: dict[str, Any], ticks: int, pipe: Any) -> None:
     pipe.send("done")
 
 
-def flat_queued(directory: str, ticks: int) -> float:
+def flat_queued(directory: str, ticks: int) -> Watch:
     queue: multiprocessing.Queue[dict[str, Any]] = CONTEXT.Queue()
     recorder = CsvRecorder(directory)
     with Crew() as crew:
-        crew.start("putter", put_all, queue, one_dict(), ticks)
+        crew.start("putter", put_all, queue, one_dict(), ticks + 1)
         recorder.tick(queue.get())
-        before = time.perf_counter()
-        for _ in range(ticks - 1):
+        watch = Watch()
+        watch.begin()
+        for _ in range(ticks):
             recorder.tick(queue.get())
-        took = time.perf_counter() - before
+        watch.end()
         crew.hear()
-    check(recorder.close() == ticks, "rows are missing")
-    return (ticks - 1) / took
+    check(recorder.close() == ticks + 1, "rows are missing")
+    return watch
 
 
 # ---- paced -------------------------------------------------------------------------------------
@@ -211,17 +228,20 @@ def main() -> None:
     plan = pieces(args.rate, args.seconds)
     few = max(2, args.ticks // 20)
     for number in range(1, args.rounds + 1):
-        rates: dict[str, float] = {}
+        taken: dict[str, tuple[int, Watch]] = {}
         for name, run, ticks in (
             (OURS, flat_ours, args.ticks),
             (CALLBACK, flat_callback, few),
             (QUEUED, flat_queued, few),
         ):
             with tempfile.TemporaryDirectory(prefix=tag("recorder")) as directory:
-                rates[name] = run(directory, ticks)
-        for name, rate in rates.items():
+                taken[name] = ticks, run(directory, ticks)
+        slowest = taken[QUEUED][0] / taken[QUEUED][1].wall
+        for name, (ticks, watch) in taken.items():
+            rate = ticks / watch.wall
             size = RECORD_SIZE * rate / 1e6 if name == OURS else None
-            flat.append({"round": number, "case": name, "ticks/s": rate, "MB/s": size, "x csv": rate / rates[QUEUED]})
+            row: Row = {"round": number, "case": name, "ticks/s": rate, "MB/s": size}
+            flat.append({**row, "cpu us a tick": 1e6 * watch.cpu / ticks, "x csv": rate / slowest})
         used: dict[str, float] = {}
         for name, pace in ((OURS, paced_ours), (QUEUED, paced_queued)):
             with tempfile.TemporaryDirectory(prefix=tag("recorder")) as directory:
@@ -229,9 +249,9 @@ def main() -> None:
         for name, seconds in used.items():
             share = {"cpu %": 100 * seconds / args.seconds, "us a tick": 1e6 * seconds / sum(plan)}
             slow.append({"round": number, "case": name, **share, "csv x": used[QUEUED] / seconds})
-    report.table("flat out", flat, ["round", "case", "ticks/s", "MB/s", "x csv"])
+    report.table("flat out", flat, ["round", "case", "ticks/s", "MB/s", "cpu us a tick", "x csv"])
     report.table("paced", slow, ["round", "case", "cpu %", "us a tick", "csv x"])
-    values = ["ticks/s", "x csv"]
+    values = ["ticks/s", "cpu us a tick", "x csv"]
     report.table("flat out, medians", medians(flat, ["case"], values), ["case", *with_spread(values)])
     values = ["cpu %", "us a tick", "csv x"]
     report.table("paced, medians", medians(slow, ["case"], values), ["case", *with_spread(values)])

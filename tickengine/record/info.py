@@ -101,7 +101,8 @@ def text(info: dict[str, Any]) -> str:
     for note in info["notes"]:
         rest = {key: value for key, value in note.items() if key not in ("kind", "record", "time", "numbers")}
         words = rest.pop("words", "") or ", ".join(f"{key} {value}" for key, value in rest.items())
-        lines.append(f"{_time(note['time'])}  {note['kind']} before record {note['record']:,}: {words}")
+        at = note.get("recv_time", note["time"])
+        lines.append(f"{_time(at)}  {note['kind']} before record {note['record']:,}: {words}")
     return "\n".join(lines)
 
 
