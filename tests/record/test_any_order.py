@@ -83,7 +83,7 @@ class World:
         self.recorder.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([None, ["rb2601"], ["m2605", "IF2512"]]), st.sampled_from([64, 256]), st.lists(STEPS, max_size=25)
 )

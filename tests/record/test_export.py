@@ -83,7 +83,7 @@ def same(got: tuple[np.ndarray, np.ndarray], recording: Recording) -> None:
     assert names[order].tolist() == recording.exchange_inst_ids(0, len(recording)).tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(TICKS, st.lists(TEXTS, min_size=1, max_size=3))
 def test_parquet_and_arrow_give_every_bit_back(ticks: list[dict[str, object]], names: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -98,7 +98,7 @@ def test_parquet_and_arrow_give_every_bit_back(ticks: list[dict[str, object]], n
         assert set(table.column("LogId").to_pylist()) == {2**64 - 1}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(TICKS, st.lists(TEXTS, min_size=1, max_size=3))
 def test_csv_gives_every_value_back(ticks: list[dict[str, object]], names: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:

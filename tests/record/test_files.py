@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from writing import Feed
 
 from tickengine._errors import RecordingError
-from tickengine.record import Recorder, Recording, segment
+from tickengine.record import Recorder, Recording, export, segment
+from tickengine.record.info import describe, text
 from tickengine.record.layout import HEADER_SIZE, LAYOUT_TEXT
-from tickengine.record.notes import parse_notes
+from tickengine.record.notes import NotANote, parse_notes, sessions_of
 from tickengine.tick import RECORD_SIZE, TICK_DTYPE
 
 DAY = "20260105"
@@ -142,16 +148,65 @@ def test_another_version_or_layout_is_named(recorded: Path, at: int, value: byte
 @pytest.mark.parametrize(
     "note",
     [
+        b"{",
+        b"7",
+        b'{"kind":"other","record":-1,"time":1}',
         b'{"kind":"session","record":0,"time":1}',
         b'{"kind":"lost","record":0,"time":1}',
-        b'{"kind":"instrument","record":0,"index":0,"ExchangeInstID":7}',
+        b'{"kind":"instrument","record":0,"time":1,"index":0,"ExchangeInstID":7}',
     ],
 )
 def test_a_note_that_is_none_is_a_clear_error(recorded: Path, note: bytes) -> None:
     path = recorded.with_suffix(".notes")
     path.write_bytes(path.read_bytes() + note + b"\n")
-    with pytest.raises(RecordingError, match="holds a note that is none"):
+    with pytest.raises(RecordingError, match="is damaged: .*taken away"):
         Recording.open(recorded)
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=4,
+)
+KEYS = ["record", "time", "log", "unique_id", "instruments", "next", "numbers", "index", "ExchangeInstID", "ticks"]
+KEYS += ["sequence", "recv_time", "words", "after"]
+KINDS = ["session", "instrument", "lost", "event", "ended", "cut", "unknown", "blocked", "other"]
+ANY_NOTE = st.builds(
+    lambda kind, good, bad, left_out: {**good, **bad, "kind": kind} if left_out is None else {**bad, "kind": kind},
+    st.sampled_from(KINDS),
+    st.fixed_dictionaries({key: st.integers(0, 20) for key in ("record", "time", "next", "ticks", "sequence")}),
+    st.dictionaries(st.sampled_from(KEYS), JSON, max_size=5),
+    st.sampled_from([None, "record"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(ANY_NOTE, JSON), max_size=4), st.binary(max_size=8))
+def test_whatever_the_notes_say_it_is_a_recording_or_a_clear_error(notes: list[object], tail: bytes) -> None:
+    good = False
+    with tempfile.TemporaryDirectory() as name:
+        place = segment.Directory(name)
+        file = segment.Segment(place, DAY, "md", 7)
+        known = {"kind": "session", "log": "md", "unique_id": 7, "instruments": None, "next": 0, "numbers": {}}
+        file.note_all([known])
+        rows = np.zeros(5, TICK_DTYPE)
+        rows["Stamp"] = range(1, 6)
+        file.append(rows)
+        file.close()
+        place.close()
+        with open(f"{name}/{DAY}.notes", "ab") as raw:
+            raw.write(b"".join(json.dumps(note).encode() + b"\n" for note in notes) + tail)
+        with contextlib.suppress(NotANote):
+            sessions_of(parse_notes(Path(f"{name}/{DAY}.notes").read_bytes())[0])
+            good = True
+        if not good:
+            with pytest.raises(RecordingError, match=rf"{DAY}\.notes.* is damaged: .*taken away"):
+                Recording.open(f"{name}/{DAY}.ticks")
+            os.unlink(f"{name}/{DAY}.notes")
+        found = Recording.open(f"{name}/{DAY}.ticks")
+        assert len(found) == 5 and len(found.exchange_inst_ids(0, 5)) == 5
+        assert "\x1b" not in text(describe(found))
+        assert export(found, "csv", f"{name}/out")
 
 
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:

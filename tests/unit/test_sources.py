@@ -23,6 +23,7 @@ RECEIVES = {
     "front/process.py": "the pipe to the front's process that this object has started, both ends",
     "bench/crew.py": "pipes to the benchmark's own workers",
     "bench/parts.py": "the same pipes, the other end",
+    "record/process.py": "the pipe to the process that this recorder has started",
     "vendor.py": "the pipe to a forked child that has loaded a library to describe it",
 }
 # Text that becomes texts, numbers, lists and dicts, and nothing else.
@@ -30,6 +31,7 @@ READS = {
     "log.py: json.loads()": "the status in a segment of this user, of at most 4 KiB",
     "bench/parts.py: json.loads()": "the shim's own tables of struct layouts",
     "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
+    "record/notes.py: json.loads()": "the notes beside a recording, a line each",
     "live/accounts.py: tomllib.load()": "the user's own configuration file",
 }
 SOCKETS = {

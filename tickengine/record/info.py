@@ -100,10 +100,11 @@ def text(info: dict[str, Any]) -> str:
         lines.append(f"log           {session['log']!r} from record {session['record']:,}, {filter_}, {state}")
     for note in info["notes"]:
         rest = {key: value for key, value in note.items() if key not in ("kind", "record", "time", "numbers")}
-        words = rest.pop("words", "") or ", ".join(f"{key} {value}" for key, value in rest.items())
-        at = note.get("recv_time", note["time"])
+        words = str(rest.pop("words", "")) or ", ".join(f"{key} {value}" for key, value in rest.items())
+        at = note["recv_time"] if note["kind"] == "event" else note["time"]
         lines.append(f"{_time(at)}  {note['kind']} before record {note['record']:,}: {words}")
-    return "\n".join(lines)
+    # Fronts' words and other people's files go to a terminal here.
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
 
 
 def _time(ns: int) -> str:

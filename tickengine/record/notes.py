@@ -30,6 +30,10 @@ from typing import Any
 Note = dict[str, Any]
 
 
+class NotANote(Exception):
+    """A line of the notes says nothing that could be meant."""
+
+
 @dataclasses.dataclass
 class Session:
     """A stretch of a recording that comes from one log.
@@ -57,18 +61,21 @@ class Session:
 
 
 def parse_notes(raw: bytes) -> tuple[list[Note], int]:
-    """The notes in *raw*, and how many bytes of it they take; behind them stands a line that is not whole."""
+    """The notes in *raw*, and how many bytes of it they take; behind them stands a line that is not whole.
+
+    Raises `NotANote`.
+    """
     notes: list[Note] = []
     used = 0
     while (end := raw.find(b"\n", used)) >= 0:
         try:
             note = json.loads(raw[used:end])
         except (ValueError, RecursionError):
-            break
+            note = None
         if not isinstance(note, dict) or not isinstance(note.get("kind"), str):
-            break
-        if not isinstance(note.get("record"), int) or note["record"] < 0:
-            break
+            raise NotANote(f"the line at byte {used} is no note")
+        if any(type(note.get(key)) is not int or not 0 <= note[key] < 1 << 63 for key in ("record", "time")):
+            raise NotANote(f"the note at byte {used} has no record or time")
         notes.append(note)
         used = end + 1
     return notes, used
@@ -79,33 +86,58 @@ def pack_note(note: Note) -> bytes:
 
 
 def sessions_of(notes: list[Note]) -> list[Session]:
-    """The sessions in the order of the file. One that was taken up again is one."""
+    """The sessions in the order of the file. One that was taken up again is one.
+
+    Raises `NotANote`.
+    """
     sessions: list[Session] = []
     for note in notes:
-        kind = note["kind"]
-        if kind == "session" and not (sessions and _same(sessions[-1], note)):
-            wanted = note["instruments"]
-            sessions.append(
-                Session(
-                    note["record"], note["log"], note["unique_id"], wanted, dict(note["numbers"]), note.get("lost", 0)
-                )
-            )
-        if not sessions:
-            continue
-        session = sessions[-1]
-        if kind == "session":
-            session.ended = False
-        elif kind == "instrument":
-            session.names[note["index"]] = note["ExchangeInstID"].encode("latin-1")
-        elif kind == "lost":
-            session.lost += note["ticks"]
-            session.numbers.update(note["numbers"])
-            session.next = max(session.next, note["next"])
-        elif kind == "event":
-            session.next = max(session.next, note["sequence"] + 1)
-        elif kind == "ended":
-            session.ended = True
+        try:
+            _fold(note, sessions)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise NotANote(f"a note of kind {note['kind']!r} lacks or garbles a value: {error!r}") from None
     return sessions
+
+
+def _fold(note: Note, sessions: list[Session]) -> None:
+    kind = note["kind"]
+    if kind == "event":
+        _number(note["recv_time"], 63)
+    if kind == "session":
+        _new_session(note, sessions)
+    elif not sessions:
+        return
+    elif kind == "instrument":
+        sessions[-1].names[_number(note["index"], 32)] = note["ExchangeInstID"].encode("latin-1")
+    elif kind == "lost":
+        sessions[-1].lost += _number(note["ticks"], 63)
+        sessions[-1].numbers.update(_numbers(note["numbers"]))
+        sessions[-1].next = max(sessions[-1].next, _number(note["next"], 63))
+    elif kind == "event":
+        sessions[-1].next = max(sessions[-1].next, _number(note["sequence"], 63) + 1)
+    elif kind == "ended":
+        sessions[-1].ended = True
+
+
+def _new_session(note: Note, sessions: list[Session]) -> None:
+    ids = note["instruments"]
+    if not isinstance(note["log"], str) or not (ids is None or all(isinstance(name, str) for name in list(ids))):
+        raise TypeError("log or instruments")
+    if sessions and _same(sessions[-1], note):
+        sessions[-1].ended = False
+        return
+    numbers, following = _numbers(note["numbers"]), _number(note["next"], 63)
+    sessions.append(Session(note["record"], note["log"], _number(note["unique_id"], 64), ids, numbers, next=following))
+
+
+def _numbers(value: Any) -> dict[str, int]:
+    return {str(name): _number(number, 63) for name, number in dict(value).items()}
+
+
+def _number(value: Any, bits: int) -> int:
+    if type(value) is not int or not 0 <= value < 1 << bits:
+        raise ValueError(f"{value!r} is no number of {bits} bits")
+    return value
 
 
 def _same(session: Session, note: Note) -> bool:

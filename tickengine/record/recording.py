@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .._errors import RecordingError
 from ..tick import RECORD_SIZE, TICK_DTYPE
 from .layout import HEADER_SIZE, damaged, notes_path, parse_header
-from .notes import Note, Session, parse_notes, sessions_of
+from .notes import NotANote, Note, Session, parse_notes, sessions_of
 
 _CHUNK = 1024
 
@@ -41,14 +41,14 @@ class Recording:
         self.created = header.created
         self.ticks = _map(path, (size - HEADER_SIZE) // RECORD_SIZE)
         self.torn = size - HEADER_SIZE - len(self.ticks) * RECORD_SIZE
-        notes, self.notes_size = parse_notes(raw_notes)
-        self.torn_notes = len(raw_notes) - self.notes_size
-        # A note is written before the ticks behind it: after a power cut it may stand where there are none.
-        self.notes: list[Note] = notes
         try:
-            self.sessions: list[Session] = sessions_of(notes)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise damaged(notes_path(path), f"holds a note that is none ({error!r})") from None
+            # A note is written before the ticks behind it: after a power cut it may stand where there are none.
+            self.notes, self.notes_size = parse_notes(raw_notes)
+            self.sessions = sessions_of(self.notes)
+        except NotANote as error:
+            why = f"is damaged: {error}; the ticks can be read when it is taken away"
+            raise damaged(notes_path(path), why) from None
+        self.torn_notes = len(raw_notes) - self.notes_size
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Recording:
