@@ -1,0 +1,74 @@
+"""The log's events as log lines with fields: each connection, login and refusal, in its order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from .._errors import Closed, ShimError
+from ..log import TickLog
+from ..queue import TickQueue
+from ..tick import Event
+from .jsonlog import FIELDS
+
+logger = logging.getLogger("tickengine.events")
+
+NO_INSTRUMENT = "(events only)"
+"""An id that no instrument has. A sleeping queue that asks for it alone is not woken for a tick."""
+
+_WARNINGS = frozenset(
+    {
+        *("front_disconnected", "heartbeat_warning", "login_refused", "subscribe_refused", "error", "engine_lost"),
+        *("ack_overdue", "login_overdue", "stale"),
+    }
+)
+
+
+def level_of(event: Event) -> int:
+    """How loud."""
+    if event.name == "gave_up":
+        return logging.ERROR
+    return logging.WARNING if event.name in _WARNINGS else logging.INFO
+
+
+def fields_of(event: Event) -> dict[str, object]:
+    """What an event says beside its words: ``event``, ``sequence``, ``recv_time_ns``, and what it has of
+    ``reason``, ``error_id``, ``value``, ``epoch``, ``text``."""
+    fields: dict[str, object] = {
+        "event": event.name,
+        "sequence": event.Sequence,
+        "recv_time_ns": event.RecvTime,
+        "epoch": event.Epoch,
+    }
+    more = {"reason": event.Reason, "error_id": event.ErrorID, "value": event.Value, "text": event.Text}
+    return {**fields, **{name: value for name, value in more.items() if value}}
+
+
+class EventLogger:
+    """A thread that logs the events of *log*, from its oldest on, until the log ends.
+
+    It is one more reader of the log, asleep between events.
+    """
+
+    def __init__(self, log: TickLog) -> None:
+        self._queue = TickQueue([NO_INSTRUMENT], start="oldest", events=True, wait="block")
+        self.name = self._queue.name
+        self._queue.bind(log)
+        self._thread = threading.Thread(target=self._run, name="tickengine-events", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for event in self._queue:
+                if isinstance(event, Event):
+                    logger.log(level_of(event), "%s", event.words, extra={FIELDS: fields_of(event)})
+        except Closed:
+            pass  # `close`
+        except ShimError:
+            logger.exception("events are logged no more")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Wait for the end of the log, *timeout* seconds at most, and give the queue back."""
+        self._thread.join(timeout)
+        self._queue.close()
+        self._thread.join(timeout)
