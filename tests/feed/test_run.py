@@ -1,0 +1,209 @@
+"""`tickengine run` for real: a loopback front, the genuine vendor library, workers that take queues by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from feed_support import wait_for
+
+from tickengine import TickLog, TickQueue, cli
+from tickengine._errors import TickEngineError
+from tickengine.front import Front, RandomWalkMarket
+
+IDS = ["rb2701", "IF2705", "m2705"]
+Write = Callable[..., str]
+
+pytestmark = pytest.mark.genuine
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    with Front(RandomWalkMarket(IDS), rate=200) as made:
+        yield made
+
+
+@pytest.fixture
+def name() -> str:
+    return f"feed-{os.getpid()}"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+def configuration(front: Front, genuine: str, name: str, more: str = "", user: str = "investor") -> str:
+    return (
+        f"front = '{front.address}'\nbroker = '9999'\nuser = '{user}'\npassword_file = 'password'\n"
+        f"[instruments]\nids = ['rb2701', 'IF2705']\nfile = 'more.txt'\n"
+        f"[engine]\nname = '{name}'\nlibrary = '{genuine}'\n{more}"
+    )
+
+
+@contextmanager
+def running(path: str, *options: str, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tickengine", "run", path, *options],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def live(name: str) -> bool:
+    try:
+        return bool(TickLog.attach(name).status()["state"] == "live")
+    except TickEngineError:
+        return False
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals | None = None, timeout: float = 30) -> list[str]:
+    if number is not None:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=timeout)
+    return err.splitlines()
+
+
+def events_of(lines: Sequence[str]) -> list[str]:
+    return [found["event"] for found in map(json.loads, lines) if "event" in found]
+
+
+def test_a_feed_from_its_start_to_its_end(
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
+) -> None:
+    (tmp_path / "more.txt").write_text("# none\n")
+    more = f"[queues.{name}-w1]\nevents = true\n[queues.{name}-w2]\ninstruments = 'IF*'\n"
+    path = write(configuration(front, genuine, name, more))
+    (tmp_path / "more.txt").write_text("IF2705\n")
+    port = free_port()
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(30)
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+    options = ("--metrics", str(port), "--log-format", "json")
+    with manager, running(path, *options, environment=environment) as process:
+        heard = set()
+        while not {b"READY=1", b"WATCHDOG=1"} <= heard:
+            heard.add(manager.recv(4096))
+        wait_for(lambda: live(name), "live")
+        one, two = TickQueue.attach(f"{name}-w1"), TickQueue.attach(f"{name}-w2")
+        assert two.get(timeout=20).InstrumentID == "IF2705"
+        first = [one.get(timeout=20) for _ in range(5)]
+        assert [record.name for record in first[:4]] == ["engine_started", "front_connected", "logged_in", "subscribed"]
+
+        def metrics() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+                text: str = answer.read().decode()
+                return text
+
+        label = f'engine="{name}"'
+        text = metrics()
+        assert f'tickengine_state{{{label},state="live"}} 1.0' in text and f"tickengine_subscribed{{{label}}} 2.0" in text
+        assert f'tickengine_queue_alive{{{label},queue="{name}-w2"}} 1.0' in text
+        assert cli.main(["health", name, "--always"]) == 0
+
+        (tmp_path / "more.txt").write_text("m*\n")
+        Path(path).write_text(Path(path).read_text().replace("'rb2701', 'IF2705'", "'rb2701'").replace("m*", ""))
+        (tmp_path / "more.txt").write_text("m2705\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: {"m2705"} & set(seen(name)), "the new instrument's ticks")
+        (tmp_path / "more.txt").write_text("xx*\n")
+        process.send_signal(signal.SIGHUP)  # a mistake: nothing changes
+
+        front.disconnect()
+        wait_for(lambda: TickLog.attach(name).status().get("logins") == 2 and live(name), "live again")
+        lines = ended_while_reading(process, [one, two])
+        assert process.returncode == 0
+        while b"STOPPING=1" not in heard:
+            heard.add(manager.recv(4096))
+    assert any(word.startswith(b"STATUS=live, 2 subscribed") for word in heard)
+    assert not [f for f in os.listdir("/dev/shm") if name in f]
+    found = events_of(lines)
+    assert found[:4] == ["engine_started", "front_connected", "logged_in", "subscribed"]
+    assert "unsubscribed" in found and "front_disconnected" in found and found[-1] == "engine_stopped"
+    told = [json.loads(line) for line in lines]
+    assert {line["engine"] for line in told} == {name} and "pass-word-1" not in "".join(lines)
+    assert any("xx*" in line["message"] and line["level"] == "error" for line in told)
+    disconnected = next(line for line in told if line.get("event") == "front_disconnected")
+    assert disconnected["reason"] == 4097 and disconnected["level"] == "warning" and disconnected["sequence"] > 3
+
+
+def seen(name: str) -> list[str]:
+    return [entry["InstrumentID"] for entry in TickLog.attach(name).instruments() if entry["count"]]
+
+
+def ended_while_reading(process: subprocess.Popen[str], queues: list[TickQueue]) -> list[str]:
+    """SIGTERM; the workers get everything up to the end, which is an end and no error."""
+    process.send_signal(signal.SIGTERM)
+    for queue in queues:
+        got = sum(1 for _ in queue)
+        assert got > 0 and queue.lost == 0
+        queue.close()
+    return ended(process)
+
+
+def test_ctrl_c_of_a_terminal_reaches_both_processes_and_is_an_end_in_order(
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
+) -> None:
+    (tmp_path / "more.txt").write_text("m2705\n")
+    with running(write(configuration(front, genuine, name)), "--set", "engine.capacity=1024") as process:
+        wait_for(lambda: live(name), "live")
+        log = TickLog.attach(name)
+        assert log.capacity == 1024 and log.status()["subscribed"] == 3
+        os.kill(log.info().writer_pid, signal.SIGINT)
+        lines = ended(process, signal.SIGINT)
+    assert process.returncode == 0 and not [f for f in os.listdir("/dev/shm") if name in f]
+    assert any("INFO SIGINT: ending in order" in line for line in lines)
+
+
+def test_a_login_refused_for_good_is_one_clear_line_and_a_failure(
+    genuine: str, name: str, write: Write, tmp_path: Path, password: Path
+) -> None:
+    (tmp_path / "more.txt").write_text("m2705\n")
+    with Front(RandomWalkMarket(IDS), password="another") as strict:
+        for form in ("text", "json"):
+            with running(write(configuration(strict, genuine, name)), "--log-format", form) as process:
+                lines = ended(process)
+            assert process.returncode == 1 and "3 INVALID_LOGIN: wrong user or password" in lines[-1]
+            assert lines[-1].startswith("tickengine: ") if form == "text" else json.loads(lines[-1])["level"] == "error"
+            assert "pass-word-1" not in "".join(lines) and not [f for f in os.listdir("/dev/shm") if name in f]
+
+
+def test_what_is_in_use_is_one_line_and_nothing_stays(
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "more.txt").write_text("m2705\n")
+    path = write(configuration(front, genuine, name, f"[queues.{name}-q]\n"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with running(path, "--metrics", str(taken.getsockname()[1])) as process:
+            assert "cannot be listened at" in ended(process)[-1] and process.returncode == 1
+    with TickQueue(name=f"{name}-q"):
+        with running(path) as process:
+            assert f"{name}-q" in ended(process)[-1] and process.returncode == 1
+    log = TickLog.create(name, 64)
+    try:
+        with running(path) as process:
+            line = ended(process)[-1]
+            assert line.startswith("tickengine: ") and str(os.getpid()) in line and process.returncode == 1
+    finally:
+        log.unlink()
+        log.close()
+    assert cli.main(["run", path, "--set", "engine.capacity=x"]) == 1
+    assert "--set engine.capacity: engine.capacity: must be a whole number" in capfd.readouterr().err
