@@ -1,0 +1,5 @@
+"""Recordings: the ticks of a trading day in a file, as they stood in the log. ``docs/recording.md``."""
+
+from .recording import Recording
+
+__all__ = ["Recording"]
