@@ -8,7 +8,7 @@ tick that follows it) and ``time`` (ns since 1970, UTC). Bytes stand in it as te
 kind       says, and with which further keys
 ========== ==========================================================================================
 session    the ticks that follow are of this log: ``log``, ``unique_id``, ``epoch``, ``pid``, ``instruments``
-           (null: all), ``numbers`` (expected next)
+           (null: all), ``next`` (sequence) and ``numbers`` expected
 instrument ``index`` of the session is ``InstrumentID``, ``ExchangeInstID``, ``ExchangeID``
 lost       ``ticks`` were overwritten before they were recorded; ``after`` and ``next`` are the sequences
            around them, ``numbers`` those expected from here on
@@ -83,7 +83,7 @@ def sessions_of(notes: list[Note]) -> list[Session]:
     sessions: list[Session] = []
     for note in notes:
         kind = note["kind"]
-        if kind == "session" and not (sessions and sessions[-1].unique_id == note["unique_id"]):
+        if kind == "session" and not (sessions and _same(sessions[-1], note)):
             wanted = note["instruments"]
             sessions.append(
                 Session(
@@ -106,3 +106,7 @@ def sessions_of(notes: list[Note]) -> list[Session]:
         elif kind == "ended":
             session.ended = True
     return sessions
+
+
+def _same(session: Session, note: Note) -> bool:
+    return (session.unique_id, session.instruments) == (note["unique_id"], note["instruments"])

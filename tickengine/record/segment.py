@@ -7,6 +7,8 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from .recording import Recording
 logger = logging.getLogger("tickengine")
 
 _LOCK = "recorder.lock"
+_CLOCKS_NS = 86400 * 10**9  # how far a file system's clock may be behind
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -68,10 +71,13 @@ class Directory:
         days = recorded_days(self.path)
         return Recording.open(ticks_path(self.path, days[-1])) if days else None
 
-    def with_log(self, unique_id: int) -> tuple[Recording, Session] | None:
-        """Where the log of that id was recorded last."""
+    def with_log(self, unique_id: int, made_ns: int) -> tuple[Recording, Session] | None:
+        """Where the log of that id, made at that time, was recorded last."""
         for day in reversed(recorded_days(self.path)):
-            recording = Recording.open(ticks_path(self.path, day))
+            path = ticks_path(self.path, day)
+            if os.stat(path).st_mtime_ns < made_ns - _CLOCKS_NS:
+                continue
+            recording = Recording.open(path)
             for session in reversed(recording.sessions):
                 if session.unique_id == unique_id:
                     return recording, session
@@ -148,12 +154,16 @@ class Segment:
         self.count += len(rows)
         return len(rows)
 
-    def note(self, kind: str, **values: object) -> None:
+    def note(self, kind: str, **values: Any) -> None:
         """Write a note in front of the next tick. Raises `NoRoom`; then it is not there."""
-        note: Note = {"kind": kind, "record": self.count, "time": time.time_ns(), **values}
-        line = pack_note(note)
-        self._append(self._notes_fd, line, notes_path(self.path))
-        self._notes_size += len(line)
+        self.note_all([{"kind": kind, **values}])
+
+    def note_all(self, notes: Iterable[Note]) -> None:
+        """Several at once: all or, with `NoRoom`, none."""
+        now = time.time_ns()
+        lines = b"".join(pack_note({"kind": note["kind"], "record": self.count, "time": now, **note}) for note in notes)
+        self._append(self._notes_fd, lines, notes_path(self.path))
+        self._notes_size += len(lines)
 
     def _append(self, fd: int, data: bytes, path: str) -> None:
         done = 0
