@@ -13,6 +13,7 @@
     │   └── OverwrittenError (LookupError)  the record is no longer in the log
     ├── MissingPackage (ImportError)   an optional package is not installed; says which
     ├── EngineError                    the engine process failed to start or gave up
+    ├── RecordingError                 a recording that is damaged, in use, or cannot be written
     └── Closed                         the engine has ended and everything has been read
 """
 
@@ -76,6 +77,10 @@ class OverwrittenError(ShimError, LookupError):
 
 class EngineError(TickEngineError):
     """The engine process could not start, or gave up. The text says why."""
+
+
+class RecordingError(TickEngineError):
+    """A recording is missing, damaged, foreign, in use, or cannot be written. The text says which, and where."""
 
 
 class Closed(TickEngineError):

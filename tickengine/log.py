@@ -141,12 +141,12 @@ class TickLog:
         tick._names = self
         return record_object(tick)
 
-    def read(self, start: int, stop: int | None = None) -> npt.NDArray[np.void]:
+    def read(self, start: int, stop: int | None = None, events: bool = False) -> npt.NDArray[np.void]:
         """A copy of the ticks with ``start <= Sequence < stop`` that are still there, in order.
 
         Returns:
             A structured array of `TICK_DTYPE`. What has been overwritten is missing at the front
-            (compare ``Stamp[0] - 1`` with *start*); events are left out.
+            (compare ``Stamp[0] - 1`` with *start*); events are left out unless *events* (``Kind == 1``).
         """
         info = self.info()
         end = info.head if stop is None else min(stop, info.head)
@@ -157,6 +157,8 @@ class TickLog:
         first, copied = ct.c_uint64(), ct.c_uint64()
         lib().log_read(self.handle, begin, end - begin, records.ctypes.data, ct.byref(first), ct.byref(copied))
         records = records[: copied.value]
+        if events:
+            return records
         ticks = records["Kind"] == KIND_TICK
         return records if bool(ticks.all()) else records[ticks]
 

@@ -1,0 +1,279 @@
+"""Files that are torn, damaged, foreign or on a full disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from writing import Feed
+
+from tickengine._errors import RecordingError
+from tickengine.record import Recorder, Recording, segment
+from tickengine.record.layout import HEADER_SIZE, LAYOUT_TEXT
+from tickengine.record.notes import parse_notes
+from tickengine.tick import RECORD_SIZE, TICK_DTYPE
+
+DAY = "20260105"
+
+
+@pytest.fixture
+def recorded(feed: Feed, tmp_path: Path) -> Path:
+    """Ten ticks in a file."""
+    for i in range(10):
+        feed.tick("rb2601", Volume=i, ExchangeInstID=b"rb")
+    record(feed, tmp_path)
+    return tmp_path / f"{DAY}.ticks"
+
+
+def record(feed: Feed, directory: Path) -> None:
+    recorder = Recorder(feed.queue(), directory)
+    recorder.poll()
+    recorder.close()
+
+
+def test_the_record_torn_at_every_byte_is_recognised_cut_and_filled(
+    feed: Feed, recorded: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = recorded.read_bytes()
+    expected = feed.log.read(0).tobytes()
+    for cut in range(1, RECORD_SIZE):
+        recorded.write_bytes(whole[:-cut])
+        found = Recording.open(recorded)
+        assert len(found) == 9 and found.torn == RECORD_SIZE - cut
+        if cut % 37 == 1 or cut == RECORD_SIZE - 1:  # with a file system's and a log's help: some of them
+            caplog.clear()
+            record(feed, recorded.parent)
+            assert recorded.read_bytes() == whole
+            assert f"cut {RECORD_SIZE - cut} bytes" in caplog.text
+            assert [n["bytes"] for n in Recording.open(recorded).notes if n["kind"] == "cut"][-1] == RECORD_SIZE - cut
+    assert whole[HEADER_SIZE:] == expected
+
+
+def test_zeros_that_a_power_cut_left_are_no_ticks(feed: Feed, recorded: Path) -> None:
+    whole = recorded.read_bytes()
+    recorded.write_bytes(whole[: -2 * RECORD_SIZE] + bytes(2000 * RECORD_SIZE + 17))
+    found = Recording.open(recorded)
+    assert len(found) == 8 and found.torn == 2000 * RECORD_SIZE + 17
+    record(feed, recorded.parent)
+    assert recorded.read_bytes() == whole
+
+
+def test_a_note_torn_at_every_byte_is_left_out_and_cut(feed: Feed, recorded: Path) -> None:
+    path = recorded.with_suffix(".notes")
+    whole = path.read_bytes()
+    notes, used = parse_notes(whole)
+    assert used == len(whole) and [n["kind"] for n in notes] == ["session", "instrument"]
+    last = whole.rstrip(b"\n").rindex(b"\n") + 1
+    for size in range(last, len(whole)):
+        path.write_bytes(whole[:size])
+        found = Recording.open(recorded)
+        assert len(found.notes) == 1 and found.torn_notes == size - last
+    feed.tick("rb2601", Volume=10, ExchangeInstID=b"rb")
+    record(feed, recorded.parent)
+    found = Recording.open(recorded)
+    assert found.torn_notes == 0 and found.exchange_inst_id(0) == b"rb" and len(found) == 11
+
+
+def test_notes_without_their_ticks_after_a_power_cut(feed: Feed, recorded: Path) -> None:
+    recorded.write_bytes(recorded.read_bytes()[: -4 * RECORD_SIZE])
+    notes = recorded.with_suffix(".notes")
+    notes.write_bytes(notes.read_bytes() + b'{"kind":"blocked","record":10,"time":1,"seconds":1}\n')
+    record(feed, recorded.parent)
+    found = Recording.open(recorded)
+    assert [n["kind"] for n in found.notes].count("blocked") == 0
+    assert found.ticks["Volume"].tolist() == list(range(10))
+
+
+def test_a_lost_notes_file_is_no_disaster(feed: Feed, recorded: Path) -> None:
+    recorded.with_suffix(".notes").unlink()
+    found = Recording.open(recorded)
+    assert len(found) == 10 and found.exchange_inst_id(3) == b"" and found.session_at(0) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 100, HEADER_SIZE - 1])
+def test_a_file_without_a_whole_header_is_a_clear_error(recorded: Path, size: int) -> None:
+    recorded.write_bytes(recorded.read_bytes()[:size])
+    with pytest.raises(RecordingError, match=r"ends in its header|is no recording"):
+        Recording.open(recorded)
+
+
+def test_any_damaged_byte_of_the_header_is_found(recorded: Path) -> None:
+    whole = bytearray(recorded.read_bytes())
+    for at in [*range(200), 2000, HEADER_SIZE - 1]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x5A
+        recorded.write_bytes(damaged)
+        with pytest.raises(RecordingError, match=str(recorded)):
+            Recording.open(recorded)
+
+
+def header_with(recorded: Path, at: int, value: bytes) -> None:
+    raw = bytearray(recorded.read_bytes())
+    raw[at : at + len(value)] = value
+    raw[HEADER_SIZE - 4 : HEADER_SIZE] = zlib.crc32(raw[: HEADER_SIZE - 4]).to_bytes(4, "little")
+    recorded.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (8, b"\2\0\0\0", "format version 2, this tickengine reads 1"),
+        (16, b"\xc8\1\0\0", "another layout"),
+        (20, b"\1\2\3\4", "another byte order"),
+        (40, b"2026010x", "for a trading day"),
+        (128, LAYOUT_TEXT.replace(b"Stamp", b"stamp"), "another layout"),
+    ],
+)
+def test_another_version_or_layout_is_named(recorded: Path, at: int, value: bytes, words: str) -> None:
+    header_with(recorded, at, value)
+    with pytest.raises(RecordingError, match=words):
+        Recording.open(recorded)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b'{"kind":"session","record":0,"time":1}',
+        b'{"kind":"lost","record":0,"time":1}',
+        b'{"kind":"instrument","record":0,"index":0,"ExchangeInstID":7}',
+    ],
+)
+def test_a_note_that_is_none_is_a_clear_error(recorded: Path, note: bytes) -> None:
+    path = recorded.with_suffix(".notes")
+    path.write_bytes(path.read_bytes() + note + b"\n")
+    with pytest.raises(RecordingError, match="holds a note that is none"):
+        Recording.open(recorded)
+
+
+def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="there is no recording at"):
+        Recording.open(tmp_path / "20260105.ticks")
+    (tmp_path / "20260106.ticks").mkdir()
+    with pytest.raises(RecordingError, match="cannot be read"):
+        Recording.open(tmp_path / "20260106.ticks")
+
+
+def test_a_recorder_refuses_a_foreign_file_under_its_name(feed: Feed, tmp_path: Path) -> None:
+    (tmp_path / f"{DAY}.ticks").write_bytes(b"something else" * 1000)
+    feed.tick("rb2601")
+    recorder = Recorder(feed.queue(), tmp_path)
+    with pytest.raises(RecordingError, match="is no recording"):
+        recorder.run()
+    assert (tmp_path / f"{DAY}.ticks").read_bytes() == b"something else" * 1000
+
+
+def test_a_file_under_another_days_name_is_refused(feed: Feed, recorded: Path) -> None:
+    os.rename(recorded, recorded.with_name("20260106.ticks"))
+    feed.tick("rb2601", TradingDay=b"20260106")
+    with pytest.raises(RecordingError, match="is the recording of 20260105"):
+        record(feed, recorded.parent)
+
+
+# ---- a full disk -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limit() -> Iterator[object]:
+    """Files may not grow beyond a size: the kernel's own refusal, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or before[0], before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.parametrize("room", [0, 1, RECORD_SIZE - 1, RECORD_SIZE, 7 * RECORD_SIZE + 100])
+def test_a_full_disk_leaves_whole_records_and_is_waited_for(
+    feed: Feed,
+    tmp_path: Path,
+    limit: object,
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(segment, "_FULL", (errno.ENOSPC, errno.EFBIG))
+    path = tmp_path / f"{DAY}.ticks"
+    recorder = Recorder(feed.queue(), tmp_path)
+    feed.tick("rb2601", Volume=0)
+    recorder.poll()
+    limit(HEADER_SIZE + RECORD_SIZE + room)  # type: ignore[operator]
+    for i in range(1, 30):
+        feed.tick("rb2601", Volume=i)
+    for _ in range(3):
+        recorder.poll()
+        assert recorder.blocked
+        assert path.stat().st_size == HEADER_SIZE + (1 + room // RECORD_SIZE) * RECORD_SIZE
+    for i in range(30, 40):
+        feed.tick("rb2601", Volume=i)
+    limit(0)  # type: ignore[operator]
+    recorder.poll()
+    recorder.poll()
+    assert not recorder.blocked
+    recorder.close()
+    found = Recording.open(path)
+    assert found.ticks["Volume"].tolist() == list(range(40)) and found.lost == 0
+    assert [n["kind"] for n in found.notes].count("blocked") == 1
+    assert caplog.text.count("the disk is full") == 1 and "there is room again" in caplog.text
+
+
+def test_a_disk_that_is_full_from_the_start_and_at_the_end(
+    feed: Feed, tmp_path: Path, limit: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "_FULL", (errno.ENOSPC, errno.EFBIG))
+    feed.tick("rb2601")
+    recorder = Recorder(feed.queue(), tmp_path)
+    limit(100)  # type: ignore[operator]
+    recorder.poll()
+    assert recorder.blocked and not (tmp_path / f"{DAY}.ticks").exists()
+    recorder.stop()
+    with pytest.raises(RecordingError, match="the disk is full.*ended at sequence 0"):
+        recorder.run()
+    limit(0)  # type: ignore[operator]
+    record(feed, tmp_path)
+    assert len(Recording.open(tmp_path / f"{DAY}.ticks")) == 1
+
+
+def test_another_failure_of_the_disk_ends_it(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(feed.queue(), tmp_path)
+    feed.tick("rb2601")
+    recorder.poll()
+
+    def broken(fd: int, data: bytes) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    feed.tick("rb2601")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", broken)
+        with pytest.raises(RecordingError, match="cannot be written: Input/output error"):
+            recorder.poll()
+    recorder.close()
+    assert len(Recording.open(tmp_path / f"{DAY}.ticks")) == 1
+
+
+# ---- without the package -----------------------------------------------------------------------------
+
+
+def test_the_documents_reader_needs_no_tickengine(recorded: Path, feed: Feed, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "recording.md").read_text()
+    program = text.split("```python\n# a reader in ten lines\n")[1].split("```")[0]
+    assert len(program.strip().splitlines()) <= 10
+    program += "\nimport sys\nassert 'tickengine' not in sys.modules\nsys.stdout.buffer.write(ticks.tobytes())\n"
+    program = program.replace("recordings/20260105.ticks", str(recorded))
+    with open(recorded, "ab") as file:
+        file.write(b"torn")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, cwd=tmp_path, env=environment, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == feed.log.read(0).tobytes()
+    assert np.frombuffer(done.stdout, TICK_DTYPE)["Volume"].tolist() == list(range(10))

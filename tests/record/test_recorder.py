@@ -1,0 +1,257 @@
+"""What a recorder writes is what the log had, in order, once, and what is missing it says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from writing import Feed
+
+from tickengine import Closed, ConfigError, TickFlag, TickQueue
+from tickengine._errors import RecordingError
+from tickengine.record import Recorder, Recording
+
+DAY = "20260105"
+# 2026-01-05 09:30:00 in China
+MORNING = 1767576600 * 10**9
+
+
+def opened(directory: Path, day: str = DAY) -> Recording:
+    return Recording.open(directory / f"{day}.ticks")
+
+
+def test_all_ticks_of_the_log_bit_for_bit(feed: Feed, tmp_path: Path) -> None:
+    recorder = Recorder(feed.queue(), tmp_path)
+    for i in range(3000):
+        feed.tick(("rb2601", "IF2512")[i % 2], LastPrice=float(i), ExchangeInstID=b"x\xff%d" % (i % 2))
+        if i % 700 == 0:
+            recorder.poll()
+    assert recorder.poll() and recorder.poll() == 0
+    recorder.close()
+    found = opened(tmp_path)
+    assert found.trading_day == DAY and found.torn == 0 and found.lost == 0
+    assert found.ticks.tobytes() == feed.log.read(0).tobytes()
+    assert not found.ticks.flags.writeable
+    assert found.exchange_inst_id(0) == b"x\xff0" and found.exchange_inst_id(2999) == b"x\xff1"
+    assert found.exchange_inst_ids(1, 3).tolist() == [b"x\xff1", b"x\xff0"]
+    assert [s.log for s in found.sessions] == [feed.log.name]
+
+
+def test_goes_on_where_the_file_ends_with_the_same_queue_and_with_another(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue()
+    for round_ in range(4):
+        for i in range(100):
+            feed.tick("rb2601", Volume=round_ * 100 + i)
+        if round_ == 2:  # taken by somebody who died before he wrote it
+            queue.get_many()
+        recorder = Recorder(queue if round_ % 2 == 0 else feed.queue(start="now"), tmp_path)
+        recorder.poll()
+        recorder.close()
+    found = opened(tmp_path)
+    assert found.ticks["Volume"].tolist() == list(range(400))
+    assert len(found.sessions) == 1 and found.lost == 0
+
+
+def test_a_fresh_recorder_takes_what_a_dead_one_had_in_hand(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue()
+    for i in range(50):
+        feed.tick("rb2601", Volume=i)
+    queue.get_many(20)
+    recorder = Recorder(queue, tmp_path)
+    recorder.poll()
+    recorder.close()
+    assert opened(tmp_path).ticks["Volume"].tolist() == list(range(50))
+
+
+def test_a_fresh_recorder_at_the_end_of_a_log_that_another_reader_took(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue()
+    for i in range(50):
+        feed.tick("rb2601", Volume=i)
+    queue.get_many()
+    feed.log.end()
+    Recorder(queue, tmp_path).run()
+    found = opened(tmp_path)
+    assert found.ticks["Volume"].tolist() == list(range(50))
+    assert found.sessions[-1].ended
+
+
+@pytest.mark.parametrize("instruments", [None, ["rb2601"], ["rb2601", "m2605"]])
+@pytest.mark.parametrize("when", ["running", "down", "before"])
+def test_what_was_overwritten_is_counted_exactly(
+    small: Feed, tmp_path: Path, instruments: list[str] | None, when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = ["rb2601", "m2605", "IF2512"]
+    wanted = ids if instruments is None else instruments
+    queue = small.queue(instruments, start="oldest")
+    written = 0
+
+    def write(count: int) -> None:
+        nonlocal written
+        for _ in range(count):
+            small.tick(ids[written % 3], Volume=written)
+            written += 1
+
+    recorder = Recorder(queue, tmp_path)
+    if when != "before":
+        write(30)
+        recorder.poll()
+    if when == "down":
+        recorder.close()
+        recorder = Recorder(queue, tmp_path)
+    write(500)
+    recorder.poll()
+    write(20)
+    recorder.poll()
+    small.log.end()
+    with pytest.raises(Closed):
+        recorder.poll()
+    recorder._finish()
+    recorder.close()
+    found = opened(tmp_path)
+    volumes = found.ticks["Volume"]
+    assert (np.diff(volumes) > 0).all()
+    expected = sum(1 for i in range(written) if ids[i % 3] in wanted)
+    assert len(volumes) + found.lost == expected
+    assert recorder.lost == found.lost > 0
+    assert f"{found.lost} ticks were overwritten" in caplog.text or len(found.notes) > 3
+    [note, *_] = [n for n in found.notes if n["kind"] == "lost"]
+    if instruments is None:  # at its place
+        position = note["record"]
+        assert found.ticks["Stamp"][position] - 1 == note["next"]
+        if position:
+            assert found.ticks["Stamp"][position - 1] - 1 == note["after"]
+
+
+def test_ticks_lost_at_the_very_end_are_counted_too(small: Feed, tmp_path: Path) -> None:
+    queue = small.queue(["rb2601"])
+    recorder = Recorder(queue, tmp_path)
+    small.tick("rb2601")
+    recorder.poll()
+    for _ in range(5):
+        small.tick("rb2601")
+    for _ in range(200):
+        small.tick("IF2512")
+    small.log.end()
+    recorder.run()
+    assert opened(tmp_path).lost == 5
+
+
+def test_a_log_that_ends_ends_the_run_and_is_noted(feed: Feed, tmp_path: Path) -> None:
+    feed.tick("rb2601")
+    feed.log.end()
+    recorder = Recorder(feed.queue(), tmp_path)
+    recorder.run()
+    assert opened(tmp_path).sessions[0].ended
+    recorder.close()
+
+
+def test_stop_records_what_is_there(feed: Feed, tmp_path: Path) -> None:
+    feed.tick("rb2601")
+    recorder = Recorder(feed.queue(), tmp_path)
+    recorder.stop()
+    recorder.run()
+    assert len(opened(tmp_path)) == 1 and not opened(tmp_path).sessions[0].ended
+
+
+def test_a_second_log_of_the_day_is_a_second_session(tmp_path: Path) -> None:
+    for volume in range(2):
+        feed = Feed()
+        try:
+            for i in range(10):
+                feed.tick(
+                    "rb2601" if i % 2 else "m2605", Volume=volume * 10 + i, ExchangeInstID=b"%d" % (volume * 10 + i % 2)
+                )
+            recorder = Recorder(feed.queue(), tmp_path)
+            recorder.poll()
+            recorder.close()
+        finally:
+            feed.close()
+    found = opened(tmp_path)
+    assert found.ticks["Volume"].tolist() == list(range(20))
+    assert [s.record for s in found.sessions] == [0, 10]
+    assert found.exchange_inst_id(9) == b"1" and found.exchange_inst_id(10) == b"10"
+    assert [n["kind"] for n in found.notes].count("unknown") == 1
+
+
+def test_a_queue_that_another_engine_takes(tmp_path: Path) -> None:
+    first, second = Feed(), Feed()
+    try:
+        queue = first.queue(start="oldest")
+        recorder = Recorder(queue, tmp_path)
+        first.tick("rb2601", Volume=1)
+        recorder.poll()
+        first.tick("rb2601", Volume=2)
+        first.log.end()
+        queue.bind(second.log)
+        second.tick("rb2601", Volume=3)
+        recorder.poll()
+        recorder.poll()
+        recorder.close()
+        found = opened(tmp_path)
+        assert found.ticks["Volume"].tolist() == [1, 2, 3]
+        assert [s.unique_id for s in found.sessions] == [f.log.info().unique_id for f in (first, second)]
+        assert found.sessions[0].ended
+    finally:
+        first.close()
+        second.close()
+
+
+def test_events_are_noted_in_their_place_once(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue(start="oldest", events=True)
+    feed.event("front_connected")
+    feed.tick("rb2601")
+    feed.event("front_disconnected", 4097)
+    for _ in range(2):
+        recorder = Recorder(queue, tmp_path)
+        recorder.poll()
+        recorder.close()
+    feed.tick("rb2601")
+    recorder = Recorder(feed.queue(start="oldest", events=True), tmp_path)
+    recorder.poll()
+    recorder.close()
+    found = opened(tmp_path)
+    assert [(e["record"], e["name"], e["reason"]) for e in found.events] == [
+        (0, "front_connected", 0),
+        (1, "front_disconnected", 4097),
+    ]
+    assert len(found) == 2 and found.lost == 0
+
+
+def test_a_new_trading_day_is_a_new_file_and_a_restart_goes_on_in_it(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue()
+    for day in (b"20260105", b"20260106"):
+        for i in range(30):
+            feed.tick("rb2601", MORNING, TradingDay=day, ActionDay=day, Volume=i, ExchangeInstID=day)
+            if i % 10 == 0:
+                recorder = Recorder(queue, tmp_path)
+                recorder.poll()
+                recorder.close()
+    recorder = Recorder(queue, tmp_path)
+    recorder.poll()
+    recorder.close()
+    for day in ("20260105", "20260106"):
+        found = opened(tmp_path, day)
+        assert found.ticks["Volume"].tolist() == list(range(30))
+        assert len(found.sessions) == 1 and found.lost == 0
+        assert found.exchange_inst_id(29) == day.encode()
+
+
+def test_two_recorders_in_one_directory_are_refused(feed: Feed, tmp_path: Path) -> None:
+    recorder = Recorder(feed.queue(), tmp_path)
+    with pytest.raises(RecordingError, match=f"in use by the recorder in process {os.getpid()}"):
+        Recorder(feed.queue(), tmp_path)
+    recorder.close()
+    Recorder(feed.queue(), tmp_path).close()
+
+
+def test_a_queue_that_skips_is_refused(tmp_path: Path) -> None:
+    with TickQueue(skip=TickFlag.SNAPSHOT) as queue, pytest.raises(ConfigError, match="without skip="):
+        Recorder(queue, tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_error(feed: Feed, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be kept in"):
+        Recorder(feed.queue(), tmp_path / "file" / "x")
