@@ -31,7 +31,8 @@ def test_a_good_one_is_described_and_nothing_is_started(write: Write, capsys: py
     path = write(
         'front = ["loopback", "tcp://127.0.0.1:5"]\nbroker = 1234\nuser = "007"\n'
         '[instruments]\nids = ["rb*", "IF2705"]\nmonths = 3\n[engine]\nname = "md"\nlibrary = "compatible"\n'
-        'cpus = 0\nstale_after = false\nwatchdog = false\n[queues.w1]\n[queues.w2]\ninstruments = "rb*"\nwait = "block"\nskip = ["SNAPSHOT", "DUPLICATE"]\n'
+        "cpus = 0\nstale_after = false\nwatchdog = false\n"
+        '[queues.w1]\n[queues.w2]\ninstruments = "rb*"\nwait = "block"\nskip = ["SNAPSHOT", "DUPLICATE"]\n'
         'events = true\n[metrics]\nlisten = "9464"\n[logging]\nformat = "json"\nlevel = "debug"\n'
     )
     assert cli.main(["check", path]) == 0
@@ -145,6 +146,9 @@ def test_every_mistake_is_told_in_one_go_in_the_order_of_the_lines(write: Write)
         ("[queues.a]\nstart = 1\ninstruments = []", "queues.a.start: is not known; did you mean "),
         ("[engine]\nformat = 'json'", "engine.format: is not known; it belongs into [logging]"),
         ("[queues.a]\nids = []", "queues.a.ids: is not known; it belongs into [instruments]"),
+        ("[recorder]\ninstruments = 'rb2705'", "recorder.directory: is missing"),
+        ("[recorder]\ndirectory = '/dev/null/x'", "recorder.directory: /dev/null is no directory"),
+        ("[recorder]\ndirectory = '/proc/1/x'\n[instruments]\nids='rb2705'", "recorder.directory: "),
         ("[metrics]\nlisten = 'h:99999'", "metrics.listen: 'h:99999' must be host:port"),
     ],
 )  # fmt: skip

@@ -9,16 +9,17 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from feed_support import wait_for
 
-from tickengine import TickLog, TickQueue, cli
+from tickengine import Event, TickLog, TickQueue, cli
 from tickengine._errors import TickEngineError
 from tickengine.front import Front, RandomWalkMarket
+from tickengine.record import Recording
 
 IDS = ["rb2701", "IF2705", "m2705"]
 Write = Callable[..., str]
@@ -47,7 +48,7 @@ def free_port() -> int:
 def configuration(front: Front, genuine: str, name: str, more: str = "", user: str = "investor") -> str:
     return (
         f"front = '{front.address}'\nbroker = '9999'\nuser = '{user}'\npassword_file = 'password'\n"
-        f"[instruments]\nids = ['rb2701', 'IF2705']\nfile = 'more.txt'\n"
+        f"[instruments]\nids = 'rb2701'\nfile = 'more.txt'\n"
         f"[engine]\nname = '{name}'\nlibrary = '{genuine}'\n{more}"
     )
 
@@ -80,17 +81,19 @@ def ended(process: subprocess.Popen[str], number: signal.Signals | None = None, 
     return err.splitlines()
 
 
-def events_of(lines: Sequence[str]) -> list[str]:
-    return [found["event"] for found in map(json.loads, lines) if "event" in found]
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 def test_a_feed_from_its_start_to_its_end(
     front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
 ) -> None:
-    (tmp_path / "more.txt").write_text("# none\n")
+    ids = tmp_path / "more.txt"
+    ids.write_text("IF2705\n")
     more = f"[queues.{name}-w1]\nevents = true\n[queues.{name}-w2]\ninstruments = 'IF*'\n"
-    path = write(configuration(front, genuine, name, more))
-    (tmp_path / "more.txt").write_text("IF2705\n")
+    path = write(configuration(front, genuine, name, more + "[recorder]\ndirectory = 'ticks'\n"))
     port = free_port()
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
@@ -102,60 +105,77 @@ def test_a_feed_from_its_start_to_its_end(
         while not {b"READY=1", b"WATCHDOG=1"} <= heard:
             heard.add(manager.recv(4096))
         wait_for(lambda: live(name), "live")
+        log = TickLog.attach(name)
+
+        # Workers take their queues by name; what came before them is there.
         one, two = TickQueue.attach(f"{name}-w1"), TickQueue.attach(f"{name}-w2")
         assert two.get(timeout=20).InstrumentID == "IF2705"
-        first = [one.get(timeout=20) for _ in range(5)]
-        assert [record.name for record in first[:4]] == ["engine_started", "front_connected", "logged_in", "subscribed"]
+        first = [one.get(timeout=20) for _ in range(30)]
+        begun = ["engine_started", "front_connected", "logged_in", "subscribed"]
+        assert [record.name for record in first if isinstance(record, Event)] == begun
 
-        def metrics() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-                text: str = answer.read().decode()
-                return text
-
-        label = f'engine="{name}"'
-        text = metrics()
-        assert f'tickengine_state{{{label},state="live"}} 1.0' in text and f"tickengine_subscribed{{{label}}} 2.0" in text
-        assert f'tickengine_queue_alive{{{label},queue="{name}-w2"}} 1.0' in text
+        text = scrape(port)
+        for line in (
+            f'tickengine_state{{engine="{name}",state="live"}} 1.0',
+            f'tickengine_subscribed{{engine="{name}"}} 2.0',
+            f'tickengine_queue_alive{{engine="{name}",queue="{name}-w2"}} 1.0',
+            f'tickengine_recorder_alive{{engine="{name}"}} 1.0',
+        ):
+            assert line in text
         assert cli.main(["health", name, "--always"]) == 0
 
-        (tmp_path / "more.txt").write_text("m*\n")
-        Path(path).write_text(Path(path).read_text().replace("'rb2701', 'IF2705'", "'rb2701'").replace("m*", ""))
-        (tmp_path / "more.txt").write_text("m2705\n")
+        ids.write_text("m2705\n")
         process.send_signal(signal.SIGHUP)
-        wait_for(lambda: {"m2705"} & set(seen(name)), "the new instrument's ticks")
-        (tmp_path / "more.txt").write_text("xx*\n")
-        process.send_signal(signal.SIGHUP)  # a mistake: nothing changes
+        wait_for(lambda: "m2705" in seen(log), "the new instrument's ticks")
 
-        front.disconnect()
-        wait_for(lambda: TickLog.attach(name).status().get("logins") == 2 and live(name), "live again")
-        lines = ended_while_reading(process, [one, two])
+        front.cut()
+        wait_for(lambda: log.status()["logins"] == 2 and live(name), "live again")
+        wait_for(
+            lambda: f'tickengine_disconnects_total{{engine="{name}"}} 1.0' in scrape(port), "the cut in the metrics"
+        )
+
+        process.send_signal(signal.SIGTERM)
+        for queue in (one, two):  # they get everything up to the end, and the end is no error
+            assert sum(1 for _ in queue) > 0 and queue.lost == 0
+            queue.close()
+        lines = ended(process)
         assert process.returncode == 0
         while b"STOPPING=1" not in heard:
             heard.add(manager.recv(4096))
     assert any(word.startswith(b"STATUS=live, 2 subscribed") for word in heard)
     assert not [f for f in os.listdir("/dev/shm") if name in f]
-    found = events_of(lines)
-    assert found[:4] == ["engine_started", "front_connected", "logged_in", "subscribed"]
-    assert "unsubscribed" in found and "front_disconnected" in found and found[-1] == "engine_stopped"
+
+    recordings = [Recording.open(file) for file in (tmp_path / "ticks").glob("*.ticks")]
+    assert sum(map(len, recordings)) == log.info().ticks > 0 and not any(r.lost for r in recordings)
+
     told = [json.loads(line) for line in lines]
     assert {line["engine"] for line in told} == {name} and "pass-word-1" not in "".join(lines)
-    assert any("xx*" in line["message"] and line["level"] == "error" for line in told)
-    disconnected = next(line for line in told if line.get("event") == "front_disconnected")
-    assert disconnected["reason"] == 4097 and disconnected["level"] == "warning" and disconnected["sequence"] > 3
+    events = [line["event"] for line in told if "event" in line]
+    assert events[:4] == begun
+    assert "unsubscribed" in events and events[-1] == "engine_stopped"
+    cut = next(line for line in told if line.get("event") == "front_disconnected")
+    assert cut["reason"] == 4097 and cut["level"] == "warning" and cut["sequence"] > 3
 
 
-def seen(name: str) -> list[str]:
-    return [entry["InstrumentID"] for entry in TickLog.attach(name).instruments() if entry["count"]]
+def seen(log: TickLog) -> list[str]:
+    return [entry["InstrumentID"] for entry in log.instruments() if entry["count"]]
 
 
-def ended_while_reading(process: subprocess.Popen[str], queues: list[TickQueue]) -> list[str]:
-    """SIGTERM; the workers get everything up to the end, which is an end and no error."""
-    process.send_signal(signal.SIGTERM)
-    for queue in queues:
-        got = sum(1 for _ in queue)
-        assert got > 0 and queue.lost == 0
-        queue.close()
-    return ended(process)
+def test_a_reload_with_mistakes_changes_nothing(
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
+) -> None:
+    ids = tmp_path / "more.txt"
+    ids.write_text("m2705\n")
+    with running(write(configuration(front, genuine, name))) as process:
+        wait_for(lambda: live(name), "live")
+        ids.write_text("xx*\n")
+        assert process.stderr is not None
+        process.send_signal(signal.SIGHUP)
+        line = next(line for line in process.stderr if "SIGHUP" in line)
+        assert "ERROR" in line and "more.txt:1: pattern 'xx*' matches nothing" in line
+        assert TickLog.attach(name).status()["subscribed"] == 2
+        ended(process, signal.SIGTERM)
+        assert process.returncode == 0
 
 
 def test_ctrl_c_of_a_terminal_reaches_both_processes_and_is_an_end_in_order(
@@ -165,7 +185,7 @@ def test_ctrl_c_of_a_terminal_reaches_both_processes_and_is_an_end_in_order(
     with running(write(configuration(front, genuine, name)), "--set", "engine.capacity=1024") as process:
         wait_for(lambda: live(name), "live")
         log = TickLog.attach(name)
-        assert log.capacity == 1024 and log.status()["subscribed"] == 3
+        assert log.capacity == 1024 and log.status()["subscribed"] == 2
         os.kill(log.info().writer_pid, signal.SIGINT)
         lines = ended(process, signal.SIGINT)
     assert process.returncode == 0 and not [f for f in os.listdir("/dev/shm") if name in f]

@@ -9,10 +9,11 @@ from importlib.resources import files
 
 from .. import placement, vendor
 from .._errors import ConfigError
+from .checks import PLACEHOLDER
 from .choice import span
 from .feed import Feed
 from .mistakes import Mistakes
-from .plan import PLACEHOLDER, load
+from .plan import load
 
 DEFAULT_FILE = "feed.toml"
 _PLAIN = ("6.3.6", "6.3.11")  # versions that do not encrypt
@@ -98,6 +99,9 @@ def described(feed: Feed) -> list[str]:
     for queue in feed.queues:
         what = "all instruments" if queue.instruments is None else span(queue.instruments)
         lines.append(f"queue:        {queue.name}: {what}, wait {queue.wait}{', events' if queue.events else ''}")
+    if feed.recorder is not None:
+        what = "all instruments" if feed.recorder.instruments is None else span(feed.recorder.instruments)
+        lines.append(f"recorder:     {feed.recorder.directory}: {what}")
     lines.append(f"metrics:      {f'http://{feed.listen[0]}:{feed.listen[1]}/metrics' if feed.listen else 'off'}")
     lines.append(f"logging:      {feed.log_format}, {feed.log_level}")
     return lines

@@ -22,6 +22,14 @@ class QueuePlan:
 
 
 @dataclass(frozen=True)
+class RecorderPlan:
+    """A recorder's directory; *instruments* None: all."""
+
+    directory: str
+    instruments: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
 class Feed:
     """Everything, checked. The repr shows no secret.
 
@@ -43,6 +51,7 @@ class Feed:
     page_dir: str
     options: dict[str, Any]
     queues: tuple[QueuePlan, ...]
+    recorder: RecorderPlan | None
     listen: tuple[str, int] | None
     log_format: str
     log_level: str

@@ -14,21 +14,17 @@ from .._secret import Secret, checked, secret
 from .._shim import WAIT_MODES
 from .._watchdog import check_limit
 from ..config import MAX_PASSWORD, SIZES, credential, directory, path_text, seconds, version_text
-from ..log import DEFAULT_CAPACITY
-from ..tick import TickFlag
+from .checks import LOOPBACK, address, capacity, check_writable, flag_of, no_placeholder
 from .choice import Choice, as_list, chosen, filter_of
 from .document import Document, read
-from .feed import Feed, QueuePlan
+from .feed import Feed, QueuePlan, RecorderPlan
 from .mistakes import Mistakes, Notes
 from .presets import Preset, front_of
 from .schema import QUEUES, Values
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-LOOPBACK = "127.0.0.1"
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
-PLACEHOLDER = "CHANGE-ME"
-_CAPACITY = (2, 1 << 32)
 
 
 def load(path: str, sets: Iterable[str] = ()) -> Feed:
@@ -74,6 +70,7 @@ class _Planning:
         choice = chosen(document, values, notes, real=preset is None or not preset.is_here)
         page_dir, options = self._engine(preset)
         queues = tuple(self._queue(name, choice, options.get("name")) for name in values.queues)
+        recorder = self._recorder(choice)
         listen = self._listen()
         log_format = self._one_of(FORMATS, "text", "logging", "format")
         log_level = self._one_of(LEVELS, "info", "logging", "level")
@@ -92,6 +89,7 @@ class _Planning:
             page_dir=page_dir,
             options=options,
             queues=queues,
+            recorder=recorder,
             listen=listen,
             log_format=log_format,
             log_level=log_level,
@@ -120,7 +118,7 @@ class _Planning:
         used: list[Preset] = []
         for number, item in enumerate(items):
             with self._notes.at("front", number):
-                _no_placeholder(item)
+                no_placeholder(item)
                 address, preset = front_of(item)
                 found.append(address)
                 if preset is not None:
@@ -143,7 +141,7 @@ class _Planning:
         if not text:
             self._notes.mistake(f'is empty: {name} = "..." ({what.replace("_", " ")})', name)
         with self._notes.at(name):
-            _no_placeholder(text)
+            no_placeholder(text)
             return checked(text, name, SIZES[what]).reveal()
         return ""
 
@@ -191,7 +189,7 @@ class _Planning:
         with at("engine", "name"):
             options["name"] = _segments.check_name(get("engine", "name") or self._own_name())
         with at("engine", "capacity"):
-            options["capacity"] = _capacity(get("engine", "capacity"))
+            options["capacity"] = capacity(get("engine", "capacity"))
         library = get("engine", "library") or (preset.library if preset else "") or None
         if library is not None and (os.sep in library or library.endswith(".so")):
             library = self._document.resolve(library, "engine", "library")
@@ -231,21 +229,37 @@ class _Planning:
             _segments.check_name(name)
             if name == engine:
                 raise ConfigError("has the engine's name; whoever attaches it would get the queue: rename one")
-        instruments: tuple[str, ...] | None = None
-        texts = as_list(values.get(*key, "instruments"))
-        if texts and choice.ids:
-            ids, wrong = filter_of(texts, choice.ids)
-            for words in wrong:
-                notes.mistake(words, *key, "instruments")
-            instruments = tuple(ids)
-        elif values.has(*key, "instruments") and not texts:
-            notes.mistake("is empty: leave it out for all instruments", *key, "instruments")
+        instruments = self._filter(choice, *key, "instruments")
         skip = 0
         for number, flag in enumerate(values.get(*key, "skip") or ()):
             with notes.at(*key, "skip", number):
-                skip |= _flag(flag)
+                skip |= flag_of(flag)
         wait = self._one_of(tuple(WAIT_MODES), "adaptive", *key, "wait")
         return QueuePlan(name, instruments, bool(values.get(*key, "events")), wait, skip)
+
+    def _filter(self, choice: Choice, *key: str) -> tuple[str, ...] | None:
+        texts = as_list(self._values.get(*key))
+        if not texts and self._values.has(*key):
+            self._notes.mistake("is empty: leave it out for all instruments", *key)
+        if not texts or not choice.ids:
+            return None
+        ids, wrong = filter_of(texts, choice.ids)
+        for words in wrong:
+            self._notes.mistake(words, *key)
+        return tuple(ids)
+
+    def _recorder(self, choice: Choice) -> RecorderPlan | None:
+        key = "recorder", "directory"
+        instruments = self._filter(choice, "recorder", "instruments")
+        if self._given("recorder") and not self._given(*key) and instruments is not None:
+            self._notes.mistake('is missing: directory = "ticks"', *key)
+        if not self._values.get(*key):
+            return None
+        with self._notes.at(*key):
+            found = directory(path_text(self._document.resolve(self._values.get(*key), *key), "directory"))
+            check_writable(found)
+            return RecorderPlan(found, instruments)
+        return None
 
     def _listen(self) -> tuple[str, int] | None:
         given = self._values.get("metrics", "listen")
@@ -265,35 +279,3 @@ class _Planning:
         if value is not None and value not in known:
             self._notes.mistake(f"must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}", *key)
         return value or default
-
-
-def _no_placeholder(text: str) -> None:
-    if PLACEHOLDER in text:
-        raise ConfigError(f"{text!r} is the example's placeholder: put your own here")
-
-
-def _capacity(given: int | None) -> int:
-    if given is None:
-        return DEFAULT_CAPACITY
-    if not _CAPACITY[0] <= given <= _CAPACITY[1]:
-        raise ConfigError(f"must be from {_CAPACITY[0]} to {_CAPACITY[1]} records, not {given}")
-    return given
-
-
-def _flag(name: str) -> int:
-    try:
-        return int(TickFlag[name])
-    except KeyError:
-        raise ConfigError(f"{name!r} is no flag; the flags are {', '.join(TickFlag.__members__)}") from None
-
-
-def address(text: str) -> tuple[str, int]:
-    """``"9464"``, ``":9464"`` or ``"host:9464"``; this machine only unless told.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError(f"{text!r} must be host:port, such as {LOOPBACK}:9464")
-    return host.strip("[]") or LOOPBACK, int(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import select
@@ -17,14 +18,15 @@ from .._signals import signal_pipe
 from ..engine import TickEngine
 from ..queue import TickQueue
 from ..watch.age import last_tick_age
-from ..watch.events import EventLogger
+from ..watch.events import EventLogger, event_queue
 from ..watch.jsonlog import set_up
 from ..watch.metrics import FeedCollector, MetricsServer
 from ..watch.service import ServiceManager
 from .commands import add_file, report
-from .feed import Feed
+from .feed import Feed, RecorderPlan
 from .mistakes import Mistakes
 from .plan import FORMATS, choice_of, load
+from .recorder import FeedRecorder
 
 logger = logging.getLogger("tickengine")
 
@@ -79,6 +81,7 @@ class _Running:
         self._signalled = signalled
         self._ids = feed.choice.ids
         self._service = ServiceManager()
+        self._recorder: FeedRecorder | None = None
 
     def run(self) -> None:
         feed = self._feed
@@ -88,34 +91,52 @@ class _Running:
                 server = MetricsServer(*feed.listen)
                 stack.callback(server.close)
             queues = [stack.enter_context(_queue(feed, name)) for name in range(len(feed.queues))]
+            recorded = None
+            if feed.recorder is not None:
+                recorded = stack.enter_context(_recorder_queue(feed, feed.recorder))
+                queues.append(recorded)
+            events = None
+            if feed.log_format == "json":
+                events = stack.enter_context(event_queue())
+                queues.append(events)
             engine = _engine(feed, queues)
+            stack.callback(self._finish_recorder)  # behind the engine's end, when nothing more comes
             engine.start()
             stack.callback(_leave, engine)
+            if feed.recorder is not None and recorded is not None:
+                self._recorder = FeedRecorder(feed.recorder, recorded)
             hidden: list[str] = []
-            if feed.log_format == "json":
-                events = EventLogger(engine.log)
-                stack.callback(events.close)
+            if events is not None:
+                stack.callback(EventLogger(events).close)
                 stack.callback(engine.stop)
                 hidden.append(events.name)
             if server is not None:
-                server.add(FeedCollector(engine.name, engine.status, lambda: last_tick_age(engine.log), hidden))
+                counters = self._recorder.counters if self._recorder else None
+                age = functools.partial(last_tick_age, engine.log)
+                server.add(FeedCollector(engine.name, engine.status, age, hidden, counters))
                 logger.info("metrics at http://%s:%d/metrics", *feed.listen or ())
             ended = stack.enter_context(_end_of(engine))
             logger.info(
                 "engine %s runs as process %d, %d instruments, front %s",
                 *(engine.name, engine.pid, len(self._ids), ",".join(feed.fronts)),
             )
-            for queue in queues:
-                logger.info("queue %s waits for its worker", queue.name)
+            for plan in feed.queues:
+                logger.info("queue %s waits for its worker", plan.name)
             self._service.ready()
             self._loop(engine, ended)
             self._service.stopping()
+
+    def _finish_recorder(self) -> None:
+        if self._recorder is not None:
+            self._recorder.finish()
 
     def _loop(self, engine: TickEngine, ended: int) -> None:
         pause = self._service.watchdog_s or _STATUS_S
         told = ""
         while True:
             self._service.alive()
+            if self._recorder is not None:
+                self._recorder.look()
             words = _words(engine)
             if words != told:
                 told = words
@@ -160,6 +181,11 @@ class _Running:
 def _queue(feed: Feed, number: int) -> TickQueue:
     plan = feed.queues[number]
     return TickQueue(plan.instruments, events=plan.events, wait=plan.wait, skip=plan.skip, name=plan.name)
+
+
+def _recorder_queue(feed: Feed, plan: RecorderPlan) -> TickQueue:
+    name = f"{feed.options['name'][:39]}.recorder"  # 48 characters at most
+    return TickQueue(plan.instruments, start="oldest", events=True, name=name)
 
 
 def _engine(feed: Feed, queues: list[TickQueue]) -> TickEngine:

@@ -91,6 +91,8 @@ KEYS = (
     Key(QUEUES, "events", YES, "false", "connection events, too"),
     Key(QUEUES, "wait", TEXT, "adaptive", "adaptive, block or spin"),
     Key(QUEUES, "skip", LIST, "none", "flags whose ticks are passed over, such as SNAPSHOT"),
+    Key("recorder", "directory", TEXT, "off", "record into this directory, one file for each trading day"),
+    Key("recorder", "instruments", TEXTS, "all", "ids and patterns, of those subscribed"),
     Key("metrics", "listen", TEXT, "off", "host:port for Prometheus, such as 127.0.0.1:9464"),
     Key("logging", "format", TEXT, "text", "text or json"),
     Key("logging", "level", TEXT, "info", "debug, info, warning or error"),

@@ -6,7 +6,6 @@ import logging
 import threading
 
 from .._errors import Closed, ShimError
-from ..log import TickLog
 from ..queue import TickQueue
 from ..tick import Event
 from .jsonlog import FIELDS
@@ -44,16 +43,22 @@ def fields_of(event: Event) -> dict[str, object]:
     return {**fields, **{name: value for name, value in more.items() if value}}
 
 
+def event_queue() -> TickQueue:
+    """For an engine's ``md_queue_list``, and then for an `EventLogger`."""
+    return TickQueue([NO_INSTRUMENT], start="oldest", events=True, wait="block")
+
+
 class EventLogger:
-    """A thread that logs the events of *log*, from its oldest on, until the log ends.
+    """A thread that logs the events of a queue until its engine has ended.
 
     It is one more reader of the log, asleep between events.
+
+    Args:
+        queue: as `event_queue` makes it, given to an engine.
     """
 
-    def __init__(self, log: TickLog) -> None:
-        self._queue = TickQueue([NO_INSTRUMENT], start="oldest", events=True, wait="block")
-        self.name = self._queue.name
-        self._queue.bind(log)
+    def __init__(self, queue: TickQueue) -> None:
+        self._queue = queue
         self._thread = threading.Thread(target=self._run, name="tickengine-events", daemon=True)
         self._thread.start()
 
@@ -68,7 +73,7 @@ class EventLogger:
             logger.exception("events are logged no more")
 
     def close(self, timeout: float = 5.0) -> None:
-        """Wait for the end of the log, *timeout* seconds at most, and give the queue back."""
+        """Wait until all is logged and the engine has ended, *timeout* seconds at most, and close the queue."""
         self._thread.join(timeout)
         self._queue.close()
         self._thread.join(timeout)

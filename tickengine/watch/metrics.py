@@ -46,6 +46,13 @@ QUEUE = (
     Number("queue_skipped", "counter", "skipped", "Ticks passed over because of the queue's skip."),
     Number("queue_alive", "gauge", "alive", "1 if a living process reads the queue."),
 )
+RECORDER = (
+    Number("recorder_alive", "gauge", "alive", "1 if the recorder's process runs."),
+    Number("recorder_recorded", "counter", "recorded", "Ticks written by it."),
+    Number("recorder_lost", "counter", "lost", "Ticks overwritten before they were recorded."),
+    Number("recorder_events", "counter", "events", "Connection events noted by it."),
+    Number("recorder_blocked", "gauge", "blocked", "1 while its disk is full."),
+)
 OTHERS = {
     "up": ("gauge", "1 if the engine's log could be read."),
     "state": ("gauge", "1 for the state the engine is in, 0 for the others."),
@@ -64,6 +71,7 @@ class FeedCollector:
         status: gives what `TickEngine.status` gives.
         age: gives the age of the newest tick in seconds, or None.
         hidden: names of queues that are left out.
+        recorder: gives a recorder's counters and whether it is ``alive``; None: there is none.
     """
 
     def __init__(
@@ -72,12 +80,14 @@ class FeedCollector:
         status: Callable[[], Mapping[str, Any]],
         age: Callable[[], float | None],
         hidden: Iterable[str] = (),
+        recorder: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._core = prometheus("core")
         self._engine = engine
         self._status = status
         self._age = age
         self._hidden = frozenset(hidden)
+        self._recorder = recorder
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not read a log that is being made."""
@@ -103,6 +113,9 @@ class FeedCollector:
             values = [((queue["name"],), queue[number.key]) for queue in queues]
             found.append(self._family(number.name, number.kind, number.words, values, "queue"))
         found += self._latency(queues)
+        if self._recorder is not None:
+            counters = self._recorder()
+            found += [self._family(n.name, n.kind, n.words, [((), counters[n.key])]) for n in RECORDER]
         return found
 
     def _latency(self, queues: Iterable[Mapping[str, Any]]) -> list[Metric]:
@@ -140,7 +153,7 @@ class FeedCollector:
 
 def names() -> set[str]:
     """The names of all metrics, as Prometheus stores them."""
-    kinds = {number.name: number.kind for number in (*ENGINE, *QUEUE)} | {
+    kinds = {number.name: number.kind for number in (*ENGINE, *QUEUE, *RECORDER)} | {
         name: kind for name, (kind, _) in OTHERS.items()
     }
     return {f"tickengine_{name}{'_total' if kind == 'counter' else ''}" for name, kind in kinds.items()}
