@@ -11,6 +11,7 @@ import pytest
 
 from tickengine.cli import build_parser
 from tickengine.feed.presets import presets
+from tickengine.feed.run import EXIT_DECIDED
 from tickengine.feed.schema import KEYS, QUEUES
 from tickengine.watch import metrics
 
@@ -60,6 +61,10 @@ def test_the_unit_starts_what_there_is() -> None:
     assert Path(program).name == "tickengine"
     options = build_parser().parse_args(arguments)
     assert options.command == "run" and options.log_format == "json" and options.file.endswith("/%i.toml")
-    assert service["Type"] == "notify" and service["KillMode"] == "mixed" and service["RestartPreventExitStatus"] == "1"
+    assert (
+        service["Type"] == "notify"
+        and service["KillMode"] == "mixed"
+        and int(service["RestartPreventExitStatus"]) == EXIT_DECIDED
+    )
     for key in ("WatchdogSec", "KillMode", "RestartPreventExitStatus"):
         assert f"`{key}" in TEXT

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tickengine import ConfigError, cli
+from tickengine import ConfigError, TickLog, cli
 from tickengine.feed import Mistakes, load
+from tickengine.feed.checks import memory
 from tickengine.feed.schema import KEYS
 from tickengine.tick import TickFlag
 
@@ -211,7 +214,7 @@ def test_a_secret_on_the_command_line_is_refused_and_not_shown(
     write: Write, given: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in ("check", "run"):
-        assert cli.main([command, write(), "--set", given]) == 1
+        assert cli.main([command, write(), "--set", given]) != 0
         out, err = capsys.readouterr()
         assert "hunter2" not in out + err and "a secret does not belong into a command" in err
 
@@ -337,3 +340,45 @@ def test_every_key_of_the_schema_is_read(write: Write) -> None:
         section = f"[{key.section}.x]\n" if key.section == "queues" else f"[{key.section}]\n" if key.section else ""
         found = mistakes(write(f"{section}{key.name} = 1979-05-27\n"))
         assert any(f"{key.name}: must be {key.form.words}, not a date" in line for line in found), key
+
+
+def test_the_memory_is_the_logs(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    for records in (2, 3, 64, 65536):
+        log = TickLog.create(f"test-memory-{os.getpid()}", records)
+        try:
+            assert abs(os.stat(log.path).st_size - memory(records)) < 8 * 4096  # rounded up to pages
+        finally:
+            log.unlink()
+            log.close()
+    assert cli.main(["check", write(), "--set", "engine.capacity=4294967296"]) == 0
+    assert "MiB in /dev/shm, which has" in capsys.readouterr().err
+
+
+POOL = [
+    "0", "-1", "9999999999", "1.5", "nan", "true", "false", "1979-05-27", "''", "'x'", "'rb*'", "'a b'", "'*'", "'[a'",
+    "'\\u0000'", '"\\u0000"', '"\\uD7FF\\u4E2D"', "'0-1'", "'127.0.0.1:1'", "'tcp://h:1'", "'/nonexistent/x'",
+    "'/proc/1/mem'", "[]", "['x']", "['rb2705', '']", "[1]", "[[1]]", "{}", "{ a = 1 }", "{ wait = 'block' }",
+    "'simnow'", "'compatible'",
+]  # fmt: skip
+names = st.sampled_from([*{key.name for key in KEYS}, "password", "auth_code", "engine", "queues", "zz"])
+bodies = st.dictionaries(names, st.sampled_from(POOL), max_size=4)
+sections = st.sampled_from(
+    ["instruments", "engine", "queues.a", "queues.'b c'", "recorder", "metrics", "logging", "zz"]
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(top=bodies, more=st.dictionaries(sections, bodies, max_size=3), sets=bodies)
+def test_any_document_is_a_feed_or_lines_that_say_where(
+    write: Write, top: dict[str, str], more: dict[str, dict[str, str]], sets: dict[str, str]
+) -> None:
+    def text(body: dict[str, str]) -> str:
+        return "".join(f"{key} = {value}\n" for key, value in body.items())
+
+    path = write(text(top) + "".join(f"[{name}]\n{text(body)}" for name, body in more.items()))
+    lines = []
+    try:
+        load(path, [f"engine.{key}={value}" for key, value in sets.items()])
+    except ConfigError as error:
+        lines = str(error).splitlines()
+    assert all(line.startswith((path, "--set ")) for line in lines)

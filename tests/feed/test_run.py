@@ -18,6 +18,8 @@ from feed_support import wait_for
 
 from tickengine import Event, TickLog, TickQueue, cli
 from tickengine._errors import TickEngineError
+from tickengine.feed import run
+from tickengine.feed.run import EXIT_DECIDED
 from tickengine.front import Front, RandomWalkMarket
 from tickengine.record import Recording
 
@@ -161,12 +163,14 @@ def seen(log: TickLog) -> list[str]:
     return [entry["InstrumentID"] for entry in log.instruments() if entry["count"]]
 
 
-def test_a_reload_with_mistakes_changes_nothing(
+def test_a_reload_with_mistakes_changes_nothing_and_a_kill_of_all_is_no_obstacle(
     front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
 ) -> None:
     ids = tmp_path / "more.txt"
     ids.write_text("m2705\n")
-    with running(write(configuration(front, genuine, name))) as process:
+    queue = f"{name}-q"
+    path = write(configuration(front, genuine, name, f"[queues.{queue}]\n"))
+    with running(path) as process:
         wait_for(lambda: live(name), "live")
         ids.write_text("xx*\n")
         assert process.stderr is not None
@@ -174,6 +178,14 @@ def test_a_reload_with_mistakes_changes_nothing(
         line = next(line for line in process.stderr if "SIGHUP" in line)
         assert "ERROR" in line and "more.txt:1: pattern 'xx*' matches nothing" in line
         assert TickLog.attach(name).status()["subscribed"] == 2
+        process.send_signal(signal.SIGSTOP)  # lest it starts its engine process again
+        os.kill(TickLog.attach(name).info().writer_pid, signal.SIGKILL)
+        process.kill()
+    ids.write_text("m2705\n")
+    with running(path) as process:  # as after a power cut: what is left of the dead is taken away
+        wait_for(lambda: live(name), "live again")
+        with TickQueue.attach(queue) as again:
+            assert again.get(timeout=20).InstrumentID in IDS
         ended(process, signal.SIGTERM)
         assert process.returncode == 0
 
@@ -193,37 +205,50 @@ def test_ctrl_c_of_a_terminal_reaches_both_processes_and_is_an_end_in_order(
 
 
 def test_a_login_refused_for_good_is_one_clear_line_and_a_failure(
-    genuine: str, name: str, write: Write, tmp_path: Path, password: Path
+    genuine: str, name: str, write: Write, tmp_path: Path, password: Path, here: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "more.txt").write_text("m2705\n")
     with Front(RandomWalkMarket(IDS), password="another") as strict:
-        for form in ("text", "json"):
-            with running(write(configuration(strict, genuine, name)), "--log-format", form) as process:
-                lines = ended(process)
-            assert process.returncode == 1 and "3 INVALID_LOGIN: wrong user or password" in lines[-1]
-            assert lines[-1].startswith("tickengine: ") if form == "text" else json.loads(lines[-1])["level"] == "error"
-            assert "pass-word-1" not in "".join(lines) and not [f for f in os.listdir("/dev/shm") if name in f]
+        path = write(configuration(strict, genuine, name))
+        with running(path, "--log-format", "json") as process:
+            lines = ended(process)
+        assert process.returncode == EXIT_DECIDED and json.loads(lines[-1])["level"] == "error"
+        assert cli.main(["run", path]) == EXIT_DECIDED
+        said = capfd.readouterr().err
+        assert said.startswith("tickengine: ") and said.count("\n") == 1
+        for text in ("\n".join(lines), said):
+            assert "3 INVALID_LOGIN: wrong user or password" in text and "pass-word-1" not in text
+        assert not [f for f in os.listdir("/dev/shm") if name in f]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For `run` in this process: it leaves the logging alone."""
+    monkeypatch.setattr(run, "set_up", lambda *_: None)
 
 
 def test_what_is_in_use_is_one_line_and_nothing_stays(
-    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path,
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path, here: None,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "more.txt").write_text("m2705\n")
     path = write(configuration(front, genuine, name, f"[queues.{name}-q]\n"))
+
+    def refused(*options: str) -> str:
+        assert cli.main(["run", path, *options]) == 1
+        said = capfd.readouterr().err
+        assert said.startswith("tickengine: ") and said.count("\n") == 1
+        return said
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with running(path, "--metrics", str(taken.getsockname()[1])) as process:
-            assert "cannot be listened at" in ended(process)[-1] and process.returncode == 1
+        assert "cannot be listened at" in refused("--metrics", str(taken.getsockname()[1]))
     with TickQueue(name=f"{name}-q"):
-        with running(path) as process:
-            assert f"{name}-q" in ended(process)[-1] and process.returncode == 1
+        assert f"{name}-q" in refused()
     log = TickLog.create(name, 64)
     try:
-        with running(path) as process:
-            line = ended(process)[-1]
-            assert line.startswith("tickengine: ") and str(os.getpid()) in line and process.returncode == 1
+        assert str(os.getpid()) in refused()
     finally:
         log.unlink()
         log.close()
-    assert cli.main(["run", path, "--set", "engine.capacity=x"]) == 1
+    assert cli.main(["run", path, "--set", "engine.capacity=x"]) == EXIT_DECIDED
     assert "--set engine.capacity: engine.capacity: must be a whole number" in capfd.readouterr().err

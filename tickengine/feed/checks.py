@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from .._errors import ConfigError
-from ..log import DEFAULT_CAPACITY
-from ..tick import TickFlag
+from ..log import DEFAULT_CAPACITY, DEFAULT_INSTRUMENTS
+from ..tick import RECORD_SIZE, TickFlag
 
 PLACEHOLDER = "CHANGE-ME"
 LOOPBACK = "127.0.0.1"
@@ -37,6 +37,12 @@ def check_writable(path: str) -> None:
         raise ConfigError(f"{there} is no directory")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{there} cannot be written by this user")
+
+
+def memory(records: int) -> int:
+    """Bytes in shared memory of a log of so many *records*, see docs/operate.md."""
+    rounded = 1 << max(1, (records - 1).bit_length())
+    return 4096 + 256 * 384 + DEFAULT_INSTRUMENTS * (320 + 448) + rounded * RECORD_SIZE
 
 
 def flag_of(name: str) -> int:

@@ -7,9 +7,9 @@ import os
 import sys
 from importlib.resources import files
 
-from .. import placement, vendor
+from .. import _segments, placement, vendor
 from .._errors import ConfigError
-from .checks import PLACEHOLDER
+from .checks import PLACEHOLDER, memory
 from .choice import span
 from .feed import Feed
 from .mistakes import Mistakes
@@ -46,7 +46,7 @@ def run_check(args: argparse.Namespace) -> int:
         feed = load(args.file, args.set)
     except Mistakes as mistakes:
         return report(mistakes)
-    for line in (*feed.doubts, *_library_doubts(feed)):
+    for line in (*feed.doubts, *_library_doubts(feed), *_memory_doubts(feed)):
         print(f"doubt: {line}", file=sys.stderr)
     for line in described(feed):
         print(line)
@@ -75,6 +75,18 @@ def _library_doubts(feed: Feed) -> list[str]:
     if found.evaluation and feed.options.get("production", True):
         return [f"{feed.path}: engine.library: {found.path} is an evaluation build: production fronts refuse it"]
     return []
+
+
+def _memory_doubts(feed: Feed) -> list[str]:
+    needed = memory(feed.options["capacity"])
+    room = os.statvfs(_segments.DIRECTORY)
+    free = room.f_bavail * room.f_frsize
+    if needed <= free:
+        return []
+    return [
+        f"{feed.path}: engine.capacity: the log takes {needed >> 20} MiB in {_segments.DIRECTORY}, which has "
+        f"{free >> 20} MiB free; less capacity, or more room (docker: --shm-size)"
+    ]
 
 
 def described(feed: Feed) -> list[str]:

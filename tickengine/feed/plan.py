@@ -251,7 +251,7 @@ class _Planning:
     def _recorder(self, choice: Choice) -> RecorderPlan | None:
         key = "recorder", "directory"
         instruments = self._filter(choice, "recorder", "instruments")
-        if self._given("recorder") and not self._given(*key) and instruments is not None:
+        if self._given("recorder", "instruments") and not self._given(*key):
             self._notes.mistake('is missing: directory = "ticks"', *key)
         if not self._values.get(*key):
             return None

@@ -8,6 +8,7 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from .recorder import FeedRecorder
 
 logger = logging.getLogger("tickengine")
 
+EXIT_DECIDED = 3
+"""Not to be started again as it is: a configuration with mistakes, a login refused for good."""
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _DRAIN_S = 5.0
 _LOOK_S = 0.01
@@ -42,14 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-format", choices=FORMATS, help="as logging.format")
     parser.epilog = (
         "SIGTERM or Ctrl-C end it in order, with exit status 0: the front is left, workers get what is left in their "
-        "queues, no segment stays. SIGHUP reads the instruments again. A login refused for good ends it with status 1. "
-        "Workers take their queues by name: TickQueue.attach('strategy-1'). Example: tickengine run feed.toml "
-        "--set engine.name=test --metrics 127.0.0.1:9464"
+        "queues, no segment stays. SIGHUP reads the instruments again. Status 3: mistakes in the configuration, or a "
+        "login refused for good, which must not be tried again as it is; any other failure is 1. Workers take their "
+        "queues by name: TickQueue.attach('strategy-1'). Example: tickengine run feed.toml --set engine.name=test "
+        "--metrics 127.0.0.1:9464"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Returns 0 after a signal. Raises `EngineError` when the feed has come to its end by itself."""
+    """Returns 0 after a signal, `EXIT_DECIDED`, or 1 when something else has ended it, with one line why."""
     sets = list(args.set)
     if args.metrics is not None:
         sets.append(f"metrics.listen={args.metrics}")
@@ -58,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         feed = load(args.file, sets)
     except Mistakes as mistakes:
-        return report(mistakes)
+        report(mistakes)
+        return EXIT_DECIDED
     set_up(feed.log_format, feed.log_level, feed.options["name"])
     for doubt in feed.doubts:
         logger.warning("%s", doubt)
@@ -67,11 +72,16 @@ def run(args: argparse.Namespace) -> int:
         try:
             _Running(feed, sets, signalled).run()
         except TickEngineError as error:
-            if feed.log_format != "json":
-                raise
-            logger.error("%s", error)  # whoever reads the lines reads JSON only
-            return 1
+            if feed.log_format == "json":  # then whoever reads the lines reads nothing else
+                logger.error("%s", error)
+            else:
+                print(f"tickengine: {error}", file=sys.stderr)
+            return EXIT_DECIDED if isinstance(error, _GaveUpError) else 1
     return 0
+
+
+class _GaveUpError(EngineError):
+    """The engine has ended by its own decision."""
 
 
 class _Running:
@@ -150,7 +160,10 @@ class _Running:
                     return
                 self._reload(engine)
             elif ended in ready:
-                engine.join()  # raises what it ended of
+                try:
+                    engine.join()
+                except EngineError as error:
+                    raise _GaveUpError(str(error)) from None
                 raise EngineError("the engine process was told to end by somebody else")
 
     def _reload(self, engine: TickEngine) -> None:
