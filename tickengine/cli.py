@@ -12,6 +12,7 @@ from . import bench, demo, vendor
 from ._errors import TickEngineError
 from .front import cli as front_cli
 from .log import TickLog
+from .record import cli as record_cli
 from .trader import cli as trader_cli
 
 
@@ -86,6 +87,17 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
+    "record": ("write a running engine's ticks to files", record_cli.add_record_arguments, record_cli.run_record),
+    "recording": (
+        "what a file of recorded ticks holds, and what is missing",
+        record_cli.add_recording_arguments,
+        record_cli.run_recording,
+    ),
+    "export": (
+        "recorded ticks to Parquet, Arrow or CSV",
+        record_cli.add_export_arguments,
+        record_cli.run_export,
+    ),
     "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 
