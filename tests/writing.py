@@ -50,8 +50,8 @@ def depth(instrument: str, **fields: Any) -> ct.Array[ct.c_char]:
 class Feed:
     """A log, its writer, and queues bound to it."""
 
-    def __init__(self, capacity: int = 4096, instruments: int = 64) -> None:
-        self.log = TickLog.create(f"unit-{secrets.token_hex(6)}", capacity, instruments)
+    def __init__(self, capacity: int = 4096, instruments: int = 64, name: str = "") -> None:
+        self.log = TickLog.create(name or f"unit-{secrets.token_hex(6)}", capacity, instruments)
         self._writer = new_handle()
         lib().writer_open(self.log.handle, True, ct.byref(self._writer))
         self._queues: list[TickQueue] = []

@@ -14,6 +14,7 @@ from .feed import commands as feed_commands
 from .feed import run as feed_run
 from .front import cli as front_cli
 from .log import TickLog
+from .record import cli as record_cli
 from .trader import cli as trader_cli
 from .watch import health
 
@@ -97,6 +98,17 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     ),
     "run": ("run a feed from a configuration, until a signal", feed_run.add_arguments, feed_run.run),
     "health": ("whether a feed is well: one line and an exit status", health.add_arguments, health.run),
+    "record": ("write a running engine's ticks to files", record_cli.add_record_arguments, record_cli.run_record),
+    "recording": (
+        "what a file of recorded ticks holds, and what is missing",
+        record_cli.add_recording_arguments,
+        record_cli.run_recording,
+    ),
+    "export": (
+        "recorded ticks to Parquet, Arrow or CSV",
+        record_cli.add_export_arguments,
+        record_cli.run_export,
+    ),
     "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 

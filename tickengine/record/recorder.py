@@ -48,7 +48,7 @@ class Recorder:
     Attributes:
         recorded: ticks written by this object. lost: ticks that the log overwrote before they were written, likewise.
         events: events noted. blocked: why nothing can be written just now, ``""``: nothing is wrong.
-        trading_day: of the file that is being written, ``""``: none yet.
+        trading_day: of the file that is being written, ``""``: none yet. days: all that it wrote to.
         position: sequence of the next tick to be recorded.
 
     Raises:
@@ -76,6 +76,7 @@ class Recorder:
         self._named = np.zeros(1, bool)
         self.recorded = self.lost = self.events = self.position = 0
         self.blocked = self.trading_day = ""
+        self.days: set[str] = set()
         self._directory = Directory(directory)
 
     # ---- running -------------------------------------------------------------------------------
@@ -370,6 +371,7 @@ class Recorder:
         self._early = []
         self._named[:-1] = False
         self.trading_day = day
+        self.days.add(day)
         return segment
 
     def _session_note(self, log: TickLog, info: Any) -> Note:
