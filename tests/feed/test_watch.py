@@ -172,6 +172,7 @@ def test_session_hours(instrument: str, when: str, since: float) -> None:
 def test_health_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["health", "no-such-engine"]) == 2
     assert capsys.readouterr().err == "no-such-engine: not running\n"
+    assert cli.main(["health", "no name"]) == 2 and "cannot be used" in capsys.readouterr().err
 
 
 def test_an_empty_log_has_no_tick() -> None:

@@ -31,6 +31,8 @@ READS = {
     "bench/parts.py: json.loads()": "the shim's own tables of struct layouts",
     "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
     "live/accounts.py: tomllib.load()": "the user's own configuration file",
+    "feed/document.py: tomllib.loads()": "the user's own configuration file, at most 1 MiB, and command line",
+    "feed/lines.py: tomllib.loads()": "keys in quotes out of the same",
 }
 SOCKETS = {
     "front/connection.py": "bytes from clients, for the front's own parser",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from .._errors import NotFoundError, ShimError
+from .._errors import NotFoundError, TickEngineError
 from ..instruments import parse_instrument
 from ..log import TickLog
 from ..products import Product, product_of, product_table
@@ -98,13 +98,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the verdict; its number is the exit status."""
     try:
         log = TickLog.attach(args.name)
+        open_s = float("inf") if args.always else open_for(products_seen(log))
+        code, words = judge(log.status(), bool(log.info().writer_alive), last_tick_age(log), open_s, args.max_age)
     except NotFoundError:
         print(f"{args.name}: not running", file=sys.stderr)
         return DEAD
-    except ShimError as error:
+    except TickEngineError as error:  # a log that is damaged or of another version; no name at all
         print(f"{args.name}: {error}", file=sys.stderr)
         return DEAD
-    open_s = float("inf") if args.always else open_for(products_seen(log))
-    code, words = judge(log.status(), bool(log.info().writer_alive), last_tick_age(log), open_s, args.max_age)
     print(f"{args.name}: {words}")
     return code
