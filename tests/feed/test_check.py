@@ -164,6 +164,8 @@ def test_single_mistakes(write: Write, text: str, words: str, monkeypatch: pytes
     ("raw", "words"),
     [
         (b"front = simnow\n", "feed.toml:1: is no TOML: .*; a text stands in quotes"),
+        (b"user = 007\n", "feed.toml:1: is no TOML: .*; a number has no leading zero"),
+        ("user = “x”\n".encode(), "feed.toml:1: is no TOML: .*; quotes are \" or ', not “"),
         (b"a = 1\n[x\n", "feed.toml:2: is no TOML"),
         (b"a = 1\na = 2\n", "feed.toml:2: is no TOML"),
         (b"a = [1,\n\n", r"feed.toml:\d: is no TOML"),

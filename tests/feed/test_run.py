@@ -59,7 +59,7 @@ def configuration(front: Front, genuine: str, name: str, more: str = "", user: s
 def running(path: str, *options: str, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tickengine", "run", path, *options],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})},
+        stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, start_new_session=True,
     )  # fmt: skip
     try:
         yield process
@@ -198,8 +198,9 @@ def test_ctrl_c_of_a_terminal_reaches_both_processes_and_is_an_end_in_order(
         wait_for(lambda: live(name), "live")
         log = TickLog.attach(name)
         assert log.capacity == 1024 and log.status()["subscribed"] == 2
-        os.kill(log.info().writer_pid, signal.SIGINT)
-        lines = ended(process, signal.SIGINT)
+        assert os.getpgid(log.info().writer_pid) == process.pid
+        os.killpg(process.pid, signal.SIGINT)
+        lines = ended(process)
     assert process.returncode == 0 and not [f for f in os.listdir("/dev/shm") if name in f]
     assert any("INFO SIGINT: ending in order" in line for line in lines)
 

@@ -17,6 +17,7 @@ SECRETS = ("password", "auth_code")
 """Keys that hold a secret itself. They are refused everywhere; here, so that no value of one gets any further."""
 
 _MOST_BYTES = 1 << 20
+_PAIR = re.compile(r"\s*[\w.\"'-]+\s*=\s*(\S+)")
 _AT = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -101,8 +102,15 @@ def read(path: str, sets: Iterable[str] = ()) -> Document:
 
 def _hint(text: str, line: int) -> str:
     lines = text.splitlines()
-    there = lines[line - 1] if line <= len(lines) else ""
-    if re.match(r"\s*[\w.\"'-]+\s*=\s*[^\s\"'\[{\d+-]", there) and not re.match(r".*=\s*(true|false)\b", there):
+    match = _PAIR.match(lines[line - 1]) if line <= len(lines) else None
+    if match is None:
+        return ""
+    value = match[1]
+    if value[0] in "\u201c\u201d\u2018\u2019\uff02\uff07":
+        return "; quotes are \" or ', not " + value[0]
+    if re.match(r"0\d", value):
+        return "; a number has no leading zero: an id stands in quotes"
+    if re.match(r"[^\"'\[{\d+-]", value) and value not in ("true", "false"):
         return "; a text stands in quotes"
     return ""
 

@@ -32,7 +32,8 @@ class Notes:
 
     def _placed(self, words: str, key: tuple[str | int, ...]) -> tuple[int, str]:
         name = ".".join(part for part in key if isinstance(part, str))
-        return self._document.order(*key), f"{self._document.where(*key)}: {name + ': ' if name else ''}{words}"
+        line = f"{self._document.where(*key)}: {name + ': ' if name else ''}{words}"
+        return self._document.order(*key), " ".join(line.splitlines())
 
     def at(self, *key: str | int) -> _At:
         """``with notes.at(...)``: what is raised inside becomes a mistake at *key*, and the program goes on behind."""
