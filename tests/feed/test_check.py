@@ -145,6 +145,8 @@ def test_every_mistake_is_told_in_one_go_in_the_order_of_the_lines(write: Write)
         ("[engine]\npage_dir = \"a\\u0000b\"", "engine.page_dir: "),
         ("[engine]\ncapacity = 1", "engine.capacity: must be from 2 to"),
         ("[engine]\nname = 'x'\n[queues.x]", "queues.x: has the engine's name"),
+        ("[engine]\nstale_after = 0", "engine.stale_after: must be a positive number"),
+        ("[engine]\nwatchdog = 0", "engine.watchdog: must be at least 5 seconds"),
         ("[instruments]\nmonths = 0", "instruments.months: must be from 1 to 60, not 0"),
         ("[queues.a]\nstart = 1\ninstruments = []", "queues.a.start: is not known; did you mean "),
         ("[engine]\nformat = 'json'", "engine.format: is not known; it belongs into [logging]"),

@@ -204,10 +204,10 @@ class _Planning:
                 placement.choose(get("engine", "cpus"), get("engine", "realtime"))
                 options["realtime"] = get("engine", "realtime")
         with at("engine", "stale_after"):
-            options["stale_after"] = seconds(get("engine", "stale_after") or None, "stale_after")
+            options["stale_after"] = seconds(_or_never(get("engine", "stale_after")), "stale_after")
         if self._values.has("engine", "watchdog"):
             with at("engine", "watchdog"):
-                options["watchdog"] = check_limit(get("engine", "watchdog") or None)
+                options["watchdog"] = check_limit(_or_never(get("engine", "watchdog")))
         for name in ("production", "restart", "core_dumps"):
             if self._values.has("engine", name):
                 options[name] = get("engine", name)
@@ -279,3 +279,8 @@ class _Planning:
         if value is not None and value not in known:
             self._notes.mistake(f"must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}", *key)
         return value or default
+
+
+def _or_never(seconds: float | None) -> float | None:
+    """TOML has no None: false stands for it. 0 does not."""
+    return None if seconds is False else seconds
