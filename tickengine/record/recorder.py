@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._errors import Closed, ConfigError, RecordingError
+from .._taking import ROWS
 from ..log import TickLog
 from ..queue import TickQueue
 from ..tick import KIND_TICK, NO_INSTRUMENT, Event
@@ -29,8 +30,8 @@ from .segment import Directory, NoRoom, Segment
 
 logger = logging.getLogger("tickengine")
 
-INTERVAL_S = 0.05
-_FASTEST = 2_000_000  # ticks/s that a log of any capacity must not overtake between two looks
+INTERVAL_S = 0.1
+_FASTEST = 1_000_000  # ticks/s at which a log, however short, must not come round between two looks
 _LEAST_S = 0.001
 _RETRY_S = 0.25  # while the disk is full
 _PIECE = 8192
@@ -73,6 +74,7 @@ class Recorder:
         self._fresh = True
         self._owed = 0
         self._full_since = 0.0
+        self._capacity = 0
         self._named = np.zeros(1, bool)
         self.recorded = self.lost = self.events = self.position = 0
         self.blocked = self.trading_day = ""
@@ -90,8 +92,9 @@ class Recorder:
         """
         try:
             while not self._stopping.is_set():
-                self.poll()
-                self._stopping.wait(_RETRY_S if self.blocked else self._pause())
+                flood = self.poll() > self._capacity // 4
+                if self.blocked or not flood:
+                    self._stopping.wait(_RETRY_S if self.blocked else self._pause())
             self.poll()  # what came before `stop`
         except Closed:
             self._finish()
@@ -110,7 +113,7 @@ class Recorder:
         """Long enough to cost nothing, short enough that the log cannot come round meanwhile."""
         if self._log is None:
             return self._interval
-        return max(_LEAST_S, min(self._interval, self._log.capacity / _FASTEST))
+        return max(_LEAST_S, min(self._interval, self._capacity / _FASTEST))
 
     def poll(self) -> int:
         """Record what is there now, without waiting for more. Returns the number of ticks written.
@@ -143,8 +146,9 @@ class Recorder:
         log = queue.log
         if log is not None and log is not self._log:
             self._begin(log, queue.sequence or 0)
-        end = 0 if log is None else log.head
-        while True:
+        # No more than a whole log at a time: a flood must not keep anybody from stopping it.
+        taken = 0
+        while taken <= self._capacity:
             try:
                 rows = queue.get_many(block=False)
             except Empty:
@@ -153,8 +157,9 @@ class Recorder:
                 self._take_rest(queue.log)
                 raise
             self._add(rows)
-            if int(rows["Stamp"][-1]) >= end:
+            if len(rows) < ROWS:  # that was all
                 return
+            taken += len(rows)
 
     def _add(self, rows: npt.NDArray[np.void]) -> None:
         self._unwritten = rows
@@ -191,6 +196,7 @@ class Recorder:
         self._early = []
         self._log = None
         info = log.info()
+        self._capacity = info.capacity
         self._named = np.zeros(info.instrument_capacity + 1, bool)
         self._named[-1] = True  # stands for those beyond the table
         found = self._directory.with_log(info.unique_id, info.created_ns)
