@@ -73,6 +73,8 @@ class Recorder:
         self._early: list[Note] = []
         self._fresh = True
         self._owed = 0
+        self._fill_to = 0
+        self._last = -1
         self._full_since = 0.0
         self._capacity = 0
         self._named = np.zeros(1, bool)
@@ -123,13 +125,12 @@ class Recorder:
         before = self.recorded
         try:
             self._take()
+            self._unblock()
         except NoRoom as full:
             if not self.blocked:
                 self._full_since = time.monotonic()
                 self.blocked = f"the disk is full: {full}"
                 logger.error("%s; recording goes on when there is room", self.blocked)
-        else:
-            self._unblock()
         return self.recorded - before
 
     def _unblock(self) -> None:
@@ -146,6 +147,7 @@ class Recorder:
         log = queue.log
         if log is not None and log is not self._log:
             self._begin(log, queue.sequence or 0)
+        self._fill()
         # No more than a whole log at a time: a flood must not keep anybody from stopping it.
         taken = 0
         while taken <= self._capacity:
@@ -168,13 +170,16 @@ class Recorder:
             self._begin(log, int(rows["Stamp"][0]) - 1)
         if self._fresh:
             self._first_rows(rows)
+        self._fill()
         self._record(rows)
         self._unwritten = None
 
     def close(self) -> None:
         """Close the files and give the directory up. The queue stays the caller's. Can be repeated."""
-        self._close_segment()
-        self._directory.close()
+        try:
+            self._close_segment()
+        finally:
+            self._directory.close()
 
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None
@@ -189,7 +194,8 @@ class Recorder:
     # ---- where it begins -----------------------------------------------------------------------
 
     def _begin(self, log: TickLog, cursor: int) -> None:
-        """Another log: go on where its recording ends, and fill up to *cursor*, where the queue stands."""
+        """Another log: go on where its recording ends. From there to *cursor*, where the queue stands, `_fill` takes
+        it from the log."""
         if self._log is not None:  # a queue goes to another engine only when its log has ended
             self._finish()
         self._close_segment()
@@ -201,7 +207,7 @@ class Recorder:
         self._named[-1] = True  # stands for those beyond the table
         found = self._directory.with_log(info.unique_id, info.created_ns)
         self._numbers.expected = {}
-        self.position, self._owed, self._fresh = 0, 0, found is None
+        self.position, self._last, self._fill_to, self._owed, self._fresh = 0, -1, 0, 0, found is None
         if found is None:
             self.trading_day = ""
             self._log = log
@@ -209,7 +215,9 @@ class Recorder:
         recording, session = found
         later = [s.record for s in recording.sessions if s.record >= session.record and s is not session]
         ticks = recording.ticks[session.record : min(later, default=len(recording.ticks))]
-        self.position = max(int(ticks["Stamp"][-1]) if len(ticks) else 0, session.next)
+        self._last = int(ticks["Stamp"][-1]) - 1 if len(ticks) else -1
+        self.position = max(self._last + 1, session.next)
+        self._fill_to = cursor
         self._numbers.resume(session.numbers, ticks)
         self.trading_day = recording.trading_day
         self._open(log, self.trading_day)
@@ -217,24 +225,21 @@ class Recorder:
             self._named[min(index, len(self._named) - 1)] = True
         logger.info("recording of log %r goes on at sequence %d", log.name, self.position)
         self._log = log
-        try:
-            self._fill(log, cursor)
-        except NoRoom:
-            self._log = None  # all of this again
-            raise
 
-    def _fill(self, log: TickLog, stop: int) -> None:
-        """What is not in the file, from the log, as far as it is still there."""
-        while self.position < stop:
-            begin = max(self.position, log.oldest)
-            rows = log.read(begin, min(stop, begin + _PIECE), events=self._queue.events)
+    def _fill(self) -> None:
+        """What the queue will not give and no file has, from the log, as far as it is still there."""
+        while self.position < self._fill_to:
+            assert self._log is not None
+            begin = max(self.position, self._log.oldest)
+            end = min(self._fill_to, begin + _PIECE)
+            rows = self._log.read(begin, end, events=self._queue.events)
             if self._ids is not None:
                 rows = rows[
                     np.isin(rows["InstrumentID"], [i.encode() for i in self._ids]) | (rows["Kind"] != KIND_TICK)
                 ]
             if len(rows):
                 self._record(rows)
-            self.position = max(self.position, min(stop, begin + _PIECE))
+            self.position = max(self.position, end)
 
     def _first_rows(self, rows: npt.NDArray[np.void]) -> None:
         """The first of a log that no file knows: from which number on it is ours."""
@@ -252,8 +257,7 @@ class Recorder:
             self._owed = lost
             self.position = 0 if taken_before else first
         self._fresh = False
-        if taken_before:  # by somebody who died with them in hand, or who recorded elsewhere
-            self._fill(self._log, first)
+        self._fill_to = first if taken_before else 0  # by somebody who died with them in hand, or recorded elsewhere
 
     def _take_rest(self, log: TickLog | None) -> None:
         """At the end of a log: what its queue gave to somebody who died before he wrote it."""
@@ -263,7 +267,8 @@ class Recorder:
             self._begin(log, log.head)
         if self._fresh and self._queue.received:
             self._fresh = False
-            self._fill(log, log.head)
+            self._fill_to = log.head
+        self._fill()
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -302,6 +307,7 @@ class Recorder:
         else:
             self._numbers.expected.update(self._numbers.missing(rows[:written])[1])
         self.position = int(rows["Stamp"][written - 1])
+        self._last = self.position - 1
         self.recorded += written
         if written < len(rows):
             raise NoRoom(f"{segment.path!r}: no room")
@@ -309,7 +315,7 @@ class Recorder:
     def _note_lost(self, segment: Segment, lost: int, sequence: int, numbers: dict[str, int]) -> None:
         if not lost:
             return
-        segment.note("lost", ticks=lost, after=self.position - 1, next=sequence, numbers=numbers)
+        segment.note("lost", ticks=lost, after=self._last, next=sequence, numbers=numbers)
         logger.error("%d ticks were overwritten before they were recorded (before sequence %d)", lost, sequence)
         self._numbers.expected.update(numbers)
         self._owed = 0
@@ -405,8 +411,11 @@ class Recorder:
         return [{"kind": "unknown", "unique_id": session.unique_id, "text": text}]
 
     def _finish(self) -> None:
-        """The log has ended, and all of it that could be taken is written."""
+        """All that could be taken is written. Was it the log that has ended, or only the queue?"""
         if self._log is None or self._segment is None:
+            return
+        info = self._log.info()
+        if not info.closed and (info.owner_alive or info.writer_alive):
             return
         lost, numbers = self._numbers.unseen(self._log)
         try:
