@@ -12,11 +12,15 @@ from writing import Feed
 
 from tickengine import Closed, ConfigError, TickFlag, TickQueue
 from tickengine._errors import RecordingError
-from tickengine.record import Recorder, Recording
+from tickengine.record import Recorder, Recording, segment
 
 DAY = "20260105"
 # 2026-01-05 09:30:00 in China
 MORNING = 1767576600 * 10**9
+
+
+def full(*_: object) -> None:
+    raise segment.NoRoom("no room")
 
 
 def opened(directory: Path, day: str = DAY) -> Recording:
@@ -108,7 +112,6 @@ def test_what_was_overwritten_is_counted_exactly(
     small.log.end()
     with pytest.raises(Closed):
         recorder.poll()
-    recorder._finish()
     recorder.close()
     found = opened(tmp_path)
     volumes = found.ticks["Volume"]
@@ -199,15 +202,22 @@ def test_a_queue_that_another_engine_takes(tmp_path: Path) -> None:
         second.close()
 
 
-def test_events_are_noted_in_their_place_once(feed: Feed, tmp_path: Path) -> None:
+def test_events_are_noted_in_their_place_once(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = feed.queue(start="oldest", events=True)
     feed.event("front_connected")
     feed.tick("rb2601")
     feed.event("front_disconnected", 4097)
-    for _ in range(2):
+    with monkeypatch.context() as patch:  # a full disk when the event is in hand and the file not yet made
+        patch.setattr(segment, "_make", full)
         recorder = Recorder(queue, tmp_path)
-        recorder.poll()
-        recorder.close()
+        for _ in range(3):
+            recorder.poll()
+        assert recorder.blocked and not recorder.recorded
+    recorder.poll()
+    recorder.close()
+    recorder = Recorder(queue, tmp_path)
+    recorder.poll()
+    recorder.close()
     feed.tick("rb2601")
     recorder = Recorder(feed.queue(start="oldest", events=True), tmp_path)
     recorder.poll()
