@@ -46,6 +46,10 @@ SCRIPTS = {
         {"paced, medians": "p50", "flat, medians": "msgs/s", "held, medians": "msgs/s"},
     ),
     "reading": ("", {"medians": "ns"}),
+    "recorder": (
+        "--ticks 70000 --seconds 0.3",
+        {"flat out, medians": "ticks/s", "paced, medians": "cpu %"},
+    ),
     "throughput": (
         "--seconds 0.3 --workers 1 --drains 1 --sources flood,compatible --styles iterate,get_many",
         {"drain": "ns", "medians": "read/s", "lost": "lost %"},

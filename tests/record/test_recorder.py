@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,11 +12,15 @@ from writing import Feed
 
 from tickengine import Closed, ConfigError, TickFlag, TickQueue
 from tickengine._errors import RecordingError
-from tickengine.record import Recorder, Recording
+from tickengine.record import Recorder, Recording, segment
 
 DAY = "20260105"
 # 2026-01-05 09:30:00 in China
 MORNING = 1767576600 * 10**9
+
+
+def full(*_: object) -> None:
+    raise segment.NoRoom("no room")
 
 
 def opened(directory: Path, day: str = DAY) -> Recording:
@@ -107,7 +112,6 @@ def test_what_was_overwritten_is_counted_exactly(
     small.log.end()
     with pytest.raises(Closed):
         recorder.poll()
-    recorder._finish()
     recorder.close()
     found = opened(tmp_path)
     volumes = found.ticks["Volume"]
@@ -198,15 +202,22 @@ def test_a_queue_that_another_engine_takes(tmp_path: Path) -> None:
         second.close()
 
 
-def test_events_are_noted_in_their_place_once(feed: Feed, tmp_path: Path) -> None:
+def test_events_are_noted_in_their_place_once(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = feed.queue(start="oldest", events=True)
     feed.event("front_connected")
     feed.tick("rb2601")
     feed.event("front_disconnected", 4097)
-    for _ in range(2):
+    with monkeypatch.context() as patch:  # a full disk when the event is in hand and the file not yet made
+        patch.setattr(segment, "_make", full)
         recorder = Recorder(queue, tmp_path)
-        recorder.poll()
-        recorder.close()
+        for _ in range(3):
+            recorder.poll()
+        assert recorder.blocked and not recorder.recorded
+    recorder.poll()
+    recorder.close()
+    recorder = Recorder(queue, tmp_path)
+    recorder.poll()
+    recorder.close()
     feed.tick("rb2601")
     recorder = Recorder(feed.queue(start="oldest", events=True), tmp_path)
     recorder.poll()
@@ -255,3 +266,56 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(feed: Feed, tmp_path
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be kept in"):
         Recorder(feed.queue(), tmp_path / "file" / "x")
+
+
+def test_a_queue_that_is_closed_is_no_end_of_the_log(feed: Feed, tmp_path: Path) -> None:
+    queue = feed.queue()
+    recorder = Recorder(queue, tmp_path)
+    for i in range(10):
+        feed.tick("rb2601", Volume=i)
+    recorder.poll()
+    feed.tick("rb2601", Volume=10)
+    queue.close()
+    recorder.run()
+    found = opened(tmp_path)
+    assert len(found) == 10 and found.lost == 0 and not found.sessions[0].ended
+
+
+def test_a_restart_by_another_queue_tells_the_gap_exactly(small: Feed, tmp_path: Path) -> None:
+    for part in (20, 200):
+        for _ in range(part):
+            small.tick("rb2601")
+        recorder = Recorder(small.queue(start="oldest"), tmp_path)
+        recorder.poll()
+        recorder.close()
+    found = opened(tmp_path)
+    [note] = [n for n in found.notes if n["kind"] == "lost"]
+    assert (note["record"], note["after"], note["next"], note["ticks"]) == (20, 19, 220 - 63, 220 - 63 - 20)
+    assert len(found) == 20 + 63
+
+
+def test_a_full_disk_while_it_catches_up(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever step it fails at, nothing is doubled and nothing left out."""
+    queue = feed.queue()
+    for i in range(3000):
+        feed.tick("rb2601", Volume=i)
+    queue.get_many(2000)  # and died with them in hand
+    recorder = Recorder(queue, tmp_path)
+    real, calls = os.write, 0
+
+    def sometimes(fd: int, data: bytes) -> int:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(fd, data[: max(1, len(data) // 2)])
+
+    monkeypatch.setattr(os, "write", sometimes)
+    for _ in range(200):
+        recorder.poll()
+    monkeypatch.undo()
+    recorder.poll()
+    recorder.close()
+    assert calls > 10
+    found = opened(tmp_path)
+    assert found.ticks["Volume"].tolist() == list(range(3000)) and found.lost == 0

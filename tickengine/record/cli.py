@@ -37,7 +37,7 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the engine's name")
     parser.add_argument("--dir", required=True, help="where the files are kept: one recorder at a time")
     parser.add_argument("--instruments", help="record these only: ids with commas between (default: all)")
-    parser.add_argument("--interval", type=float, default=INTERVAL_S * 1000, help="milliseconds between looks (50)")
+    parser.add_argument("--interval", type=float, default=INTERVAL_S * 1000, help="milliseconds between looks (100)")
     parser.add_argument("--csv", action="store_true", help="at the end write the days recorded to DIR/csv, too")
     parser.add_argument("--wait", action="store_true", help="wait for the engine, and for the next one after its end")
     _teach(

@@ -28,8 +28,15 @@ _BY_DAY = -1  # in place of the date of an evening
 
 def split_days(rows: npt.NDArray[np.void], current: str) -> Iterator[tuple[str, npt.NDArray[np.void]]]:
     """*rows* in pieces of one trading day each, in order; none is before *current* (``""``: any)."""
+    fields, times = rows["TradingDay"], rows["ExchangeTime"]
+    half = _half(int(times.min()))
+    if half == _half(int(times.max())) and times.all() and (fields == fields[0]).all():  # as a rule
+        evening = _BY_DAY if half % 2 == 0 else half // 2
+        received = (int(rows["RecvTime"][0]) // _NS + _CHINA_S) // _DAY_S
+        day = max(current, trading_day(bytes(fields[0]), evening, received))
+        yield day, rows
+        return
     evenings, dates = _evenings(rows)
-    fields = rows["TradingDay"]
     changes = (evenings[1:] != evenings[:-1]) | (dates[1:] != dates[:-1]) | (fields[1:] != fields[:-1])
     begin = 0
     for at in [0, *(np.flatnonzero(changes) + 1).tolist()]:
@@ -39,6 +46,11 @@ def split_days(rows: npt.NDArray[np.void], current: str) -> Iterator[tuple[str, 
                 yield current, rows[begin:at]
             begin, current = at, day
     yield current, rows[begin:]
+
+
+def _half(time: int) -> int:
+    """Counts days and nights: 2 n is the day of date n, 2 n + 1 the night that begins on it."""
+    return (time // _NS + _CHINA_S - _MORNING) // (_DAY_S // 2)
 
 
 def _evenings(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
