@@ -77,9 +77,11 @@ class Reporter:
     """
 
     _MOST_LINES = 10_000
+    _PATIENCE_S = 2.0
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sent = 0
         self._lock = threading.Lock()
         self._dropped = 0
         self._queue: queue.SimpleQueue[tuple[str, Any] | None] = queue.SimpleQueue()
@@ -110,10 +112,15 @@ class Reporter:
                 self._connection.send(message)
             except OSError:
                 return  # the parent is gone; the main thread sees it too
+            self._sent += 1
 
     def close(self) -> None:
+        """Returns when the parent has everything, or has taken nothing for a while."""
         self._queue.put(None)
-        self._thread.join(2.0)
+        before = -1
+        while self._thread.is_alive() and before != self._sent:
+            before = self._sent
+            self._thread.join(self._PATIENCE_S)
 
 
 class _ParentHandler(logging.Handler):

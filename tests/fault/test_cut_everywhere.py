@@ -124,6 +124,12 @@ def _live_after(front: FrontProcess, api: ApiChild, connections: int) -> dict[st
     return status
 
 
+def _check_disconnects(disconnects: int, cuts: int, how: Cut) -> None:
+    """A connection that is reset before the library has seen it open is none to it: it tries again and says nothing."""
+    unseen = cuts - disconnects
+    assert 0 <= unseen <= (0 if how == "fin" else cuts // 20), f"{disconnects} disconnects of {cuts} cuts"
+
+
 def _live_through(
     library: str, folder: Path, cuts: Sequence[int], how: Cut, counted: Literal["sent", "received"]
 ) -> Outcome:
@@ -161,8 +167,10 @@ def test_a_front_that_cuts_after_every_number_of_bytes_it_sends(
     got = _live_through(genuine, tmp_path, range(cuts), how, "sent")
     status, stats = got.status, got.stats
     assert (status["subscribed"], status["unacknowledged"], status["refused"]) == (len(IDS), 0, [])
-    assert (status["disconnects"], status["last_disconnect_reason"]) == (got.last_cuts, 4097)
-    assert 0 <= stats.cuts - cuts <= len(got.crashes.connections)
+    assert status["last_disconnect_reason"] == 4097
+    _check_disconnects(status["disconnects"], got.last_cuts, how)
+    # Fewer when the library has closed such a connection before the front did.
+    assert -(0 if how == "fin" else cuts // 20) <= stats.cuts - cuts <= len(got.crashes.connections)
     sent, numbers = _sent(stats), got.numbers
     assert (np.diff(numbers) > 0).all() and np.isin(numbers, sent).all()
     if how == "fin":
@@ -176,7 +184,8 @@ def test_a_front_that_cuts_after_every_number_of_bytes_it_sends(
 def test_a_front_that_cuts_after_every_number_of_bytes_it_receives(genuine: str, how: Cut, tmp_path: Path) -> None:
     got = _live_through(genuine, tmp_path, range(REQUESTS + 1), how, "received")
     status, stats = got.status, got.stats
-    assert (status["subscribed"], status["unacknowledged"], status["disconnects"]) == (len(IDS), 0, got.last_cuts)
+    assert (status["subscribed"], status["unacknowledged"]) == (len(IDS), 0)
+    _check_disconnects(status["disconnects"], got.last_cuts, how)
     whole = _sent(stats, stats.connections)
     assert np.array_equal(got.numbers[-len(whole) :], whole)
     assert (np.diff(got.numbers) > 0).all() and np.isin(got.numbers, _sent(stats)).all()
