@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tickengine import ConfigError, TickLog, cli
 from tickengine.feed import Mistakes, load
 from tickengine.feed.checks import memory
+from tickengine.feed.run import EXIT_DECIDED
 from tickengine.feed.schema import KEYS
 from tickengine.tick import TickFlag
 
@@ -189,6 +190,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert cli.main(["check", str(tmp_path / "none.toml")]) == 1
     assert "No such file or directory; `tickengine init" in capsys.readouterr().err
     assert cli.main(["check", str(tmp_path)]) == 1 and "Is a directory" in capsys.readouterr().err
+    assert cli.main(["run", str(tmp_path)]) == EXIT_DECIDED and "Is a directory" in capsys.readouterr().err
 
 
 # ---- secrets ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from .._errors import EngineError, ShimError, TickEngineError
+from .._errors import ConfigError, EngineError, ShimError, TickEngineError
 from .._signals import signal_pipe
 from ..engine import TickEngine
 from ..queue import TickQueue
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
         feed = load(args.file, sets)
     except Mistakes as mistakes:
         report(mistakes)
+        return EXIT_DECIDED
+    except ConfigError as error:  # it cannot be read at all
+        print(f"tickengine: {error}", file=sys.stderr)
         return EXIT_DECIDED
     set_up(feed.log_format, feed.log_level, feed.options["name"])
     for doubt in feed.doubts:
