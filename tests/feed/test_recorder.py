@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,17 +15,22 @@ from writing import Feed
 from tickengine.feed import recorder
 from tickengine.feed.feed import RecorderPlan
 from tickengine.record import Recording
+from tickengine.watch.jsonlog import set_up
 
 
 def test_a_dead_recorder_is_started_again_and_nothing_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level("INFO", "tickengine")
     monkeypatch.setattr(recorder, "_PAUSES_S", (0.01,))
     feed = Feed()
     made = None
     try:
-        made = recorder.FeedRecorder(RecorderPlan(str(tmp_path), None), feed.queue(events=True))
+        prepare = functools.partial(set_up, "json", "info", "md")
+        made = recorder.FeedRecorder(RecorderPlan(str(tmp_path), None), feed.queue(events=True), prepare)
         first = made._process.pid
         assert first is not None
         feed.tick("rb2601")
@@ -46,3 +53,5 @@ def test_a_dead_recorder_is_started_again_and_nothing_is_missing(
     recording = Recording.open(file)
     assert len(recording) == 3 and recording.lost == 0
     assert "recorder: 2 ticks recorded, 0 lost" in caplog.text  # by the second process
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert any("goes on at sequence 1" in line["message"] and line["engine"] == "md" for line in said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .._errors import TickEngineError
@@ -23,10 +24,11 @@ class FeedRecorder:
 
     Args:
         queue: for the recorder alone.
+        prepare: called first in its process: its log goes where the feed's goes.
     """
 
-    def __init__(self, plan: RecorderPlan, queue: TickQueue) -> None:
-        self._process = RecorderProcess(queue, plan.directory)
+    def __init__(self, plan: RecorderPlan, queue: TickQueue, prepare: Callable[[], None]) -> None:
+        self._process = RecorderProcess(queue, plan.directory, prepare=prepare)
         self._attempt = 0
         self._started = self._due = 0.0
         self._start()

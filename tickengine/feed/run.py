@@ -117,7 +117,8 @@ class _Running:
             engine.start()
             stack.callback(_leave, engine)
             if feed.recorder is not None and recorded is not None:
-                self._recorder = FeedRecorder(feed.recorder, recorded)
+                prepare = functools.partial(set_up, feed.log_format, feed.log_level, engine.name)
+                self._recorder = FeedRecorder(feed.recorder, recorded, prepare)
             hidden: list[str] = []
             if events is not None:
                 stack.callback(EventLogger(events).close)
