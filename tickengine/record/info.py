@@ -12,7 +12,7 @@ from ..adapters import SHANGHAI
 from ..words import decode
 from .recording import Recording
 
-_CHUNK = 65536
+_CHUNK = 16384
 
 
 def describe(recording: Recording) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def describe(recording: Recording) -> dict[str, Any]:
     instruments: set[bytes] = set()
     first = last = 0
     for start in range(0, len(ticks), _CHUNK):
-        chunk = ticks[start : start + _CHUNK]
+        chunk = recording.read(start, start + _CHUNK)
         instruments.update(np.unique(chunk["InstrumentID"]).tolist())
         times = np.array(chunk["RecvTime"])
         first = min(first or int(times.min()), int(times.min()))
@@ -68,7 +68,7 @@ def _check(recording: Recording) -> tuple[int, int]:
             if note["kind"] == "lost" and session.record < note["record"] < end:
                 noted[note["record"]] = noted.get(note["record"], 0) + note["ticks"]
         for start in range(session.record, end, _CHUNK):
-            chunk = recording.ticks[start : min(end, start + _CHUNK + 1)]  # one more: the step between two chunks
+            chunk = recording.read(start, min(end, start + _CHUNK + 1))  # one more: the step between two chunks
             stamps = np.array(chunk["Stamp"], np.int64)
             out_of_order += int((np.diff(stamps) <= 0).sum())
             if session.instruments is None:

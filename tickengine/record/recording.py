@@ -98,17 +98,27 @@ class Recording:
 
     def exchange_inst_ids(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
         """The same for ``ticks[start:stop]``, as an array of bytes."""
-        result = np.zeros(max(0, stop - start), "S81")
+        return self.names_of(self.ticks[start:stop], start)
+
+    def names_of(self, rows: npt.NDArray[np.void], start: int) -> npt.NDArray[np.bytes_]:
+        """The same for *rows* that were read from position *start* on."""
+        result = np.zeros(len(rows), "S81")
         for i, session in enumerate(self.sessions):
             last = i + 1 == len(self.sessions)
-            begin = max(start, session.record)
-            end = stop if last else min(stop, self.sessions[i + 1].record)
+            begin = max(0, session.record - start)
+            end = len(rows) if last else min(len(rows), self.sessions[i + 1].record - start)
             if begin >= end or not session.names:
                 continue
-            different, where = np.unique(self.ticks["Instrument"][begin:end], return_inverse=True)
+            different, where = np.unique(rows["Instrument"][begin:end], return_inverse=True)
             names = np.array([session.names.get(int(index), b"") for index in different], "S81")
-            result[begin - start : end - start] = names[where]
+            result[begin:end] = names[where]
         return result
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.void]:
+        """A copy of ``ticks[start:stop]``, read from the file: what goes through all of a large file this way does
+        not have it mapped and counted as its memory afterwards."""
+        count = max(0, min(stop, len(self.ticks)) - start)
+        return np.fromfile(self.path, TICK_DTYPE, count, offset=HEADER_SIZE + start * RECORD_SIZE)
 
     def __len__(self) -> int:
         return len(self.ticks)
