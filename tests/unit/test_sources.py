@@ -23,6 +23,7 @@ RECEIVES = {
     "front/process.py": "the pipe to the front's process that this object has started, both ends",
     "bench/crew.py": "pipes to the benchmark's own workers",
     "bench/parts.py": "the same pipes, the other end",
+    "record/process.py": "the pipe to the recorder that this object has started",
     "vendor.py": "the pipe to a forked child that has loaded a library to describe it",
 }
 # Text that becomes texts, numbers, lists and dicts, and nothing else.
@@ -32,6 +33,7 @@ READS = {
     "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
     "live/accounts.py: tomllib.load()": "the user's own configuration file",
     "feed/document.py: tomllib.loads()": "the user's own configuration file, at most 1 MiB, and command line",
+    "record/notes.py: json.loads()": "the notes beside a recording, which whoever reads it has chosen",
     "feed/lines.py: tomllib.loads()": "keys in quotes out of the same",
 }
 SOCKETS = {
