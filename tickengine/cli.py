@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 
 from . import bench, demo, vendor
 from ._errors import TickEngineError
+from .feed import commands as feed_commands
+from .feed import run as feed_run
 from .front import cli as front_cli
 from .log import TickLog
 from .record import cli as record_cli
 from .trader import cli as trader_cli
+from .watch import health
 
 
 def _add_vendor(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +90,14 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
+    "init": ("write a commented example of a configuration", feed_commands.add_init, feed_commands.run_init),
+    "check": (
+        "look a configuration over: every mistake, with its line",
+        feed_commands.add_check,
+        feed_commands.run_check,
+    ),
+    "run": ("run a feed from a configuration, until a signal", feed_run.add_arguments, feed_run.run),
+    "health": ("whether a feed is well: one line and an exit status", health.add_arguments, health.run),
     "record": ("write a running engine's ticks to files", record_cli.add_record_arguments, record_cli.run_record),
     "recording": (
         "what a file of recorded ticks holds, and what is missing",

@@ -85,7 +85,7 @@ def path_text(value: Any, name: str) -> str:
     return value
 
 
-def _seconds(value: Any, name: str) -> float | None:
+def seconds(value: Any, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
@@ -170,7 +170,7 @@ def settings(
         production=bool(production),
         library=None if library is None else path_text(library, "library"),
         vendor_version=version_text(vendor_version),
-        stale_after=_seconds(stale_after, "stale_after"),
+        stale_after=seconds(stale_after, "stale_after"),
         cpus=vendor_cpus,
         realtime=priority,
     )

@@ -33,6 +33,8 @@ READS = {
     "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
     "record/notes.py: json.loads()": "the notes beside a recording, a line each",
     "live/accounts.py: tomllib.load()": "the user's own configuration file",
+    "feed/document.py: tomllib.loads()": "the user's own configuration file, at most 1 MiB, and command line",
+    "feed/lines.py: tomllib.loads()": "keys in quotes out of the same",
 }
 SOCKETS = {
     "front/connection.py": "bytes from clients, for the front's own parser",

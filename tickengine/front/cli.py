@@ -10,18 +10,17 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tickengine._secret import secret
+from tickengine._signals import signal_pipe
 from tickengine.front import clock
 from tickengine.front.faults import FAULT_FORMS, parse_fault
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.randomwalk import RandomWalkMarket
 from tickengine.front.server import DEFAULT_INSTRUMENTS, Front
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         front, stats_s, for_s = _make(args)
     except (ValueError, OSError) as error:
         return _refuse(error)
-    with _signals() as signalled:
+    with signal_pipe(_SIGNALS) as signalled:
         try:
             front.start()
         except OSError as error:
@@ -77,27 +76,6 @@ def run(args: argparse.Namespace) -> int:
         finally:
             front.stop()
         return 0
-
-
-@contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor that becomes readable at SIGINT or SIGTERM, whichever thread the kernel gives it to.
-
-    Handlers, not a mask: threads that a library started at import (numpy's) would not have the mask, and
-    one of them would take the signal with its default action.
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    try:
-        yield reader
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(reader)
-        os.close(writer)
 
 
 def _refuse(error: Exception) -> int:

@@ -26,7 +26,6 @@ Passwords themselves do not belong into it: a table with ``password`` is refused
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -34,12 +33,8 @@ from typing import Any
 
 from .._errors import ConfigError
 from .._secret import Secret, secret
+from .._toml import tomllib
 from ..trader.limits import Limits
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 CONFIG_ENV = "TICKENGINE_CONFIG"
 DEFAULT_CONFIG = "tickengine.toml"

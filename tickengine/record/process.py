@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,17 +28,26 @@ class RecorderProcess:
     Args:
         queue: a `TickQueue` for the recorder alone, best one with ``start="oldest"`` and ``events=True``.
         directory, interval: as in `Recorder`.
+        prepare: called first in the process, such as to send its log somewhere; it must be picklable.
 
     Raises:
         ConfigError: the queue skips ticks.
     """
 
-    def __init__(self, queue: TickQueue, directory: str | os.PathLike[str], *, interval: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        queue: TickQueue,
+        directory: str | os.PathLike[str],
+        *,
+        interval: float = INTERVAL_S,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         if queue.skip:
             raise ConfigError(f"queue {queue.name!r} skips ticks: a recorder needs one without skip=")
         self.queue = queue
         self.directory = os.path.abspath(os.fspath(directory))
         self._interval = interval
+        self._prepare = prepare
         self._process: SpawnedProcess | None = None
         self._words: Connection | None = None
         self._failure: str | None = None
@@ -53,7 +63,7 @@ class RecorderProcess:
             raise ConfigError(f"the recorder of {self.directory!r} runs already, as process {self.pid}")
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         self._words, self._failure = ours, None
-        args = self.queue, self.directory, self._interval, self._cells, theirs
+        args = self.queue, self.directory, self._interval, self._cells, theirs, self._prepare
         blocked = (signal.SIGTERM, signal.SIGINT)  # until it has handlers for them
         self._process = SpawnedProcess(
             target=_main, args=args, name="tickengine-recorder", daemon=True, blocked=blocked
@@ -145,9 +155,18 @@ class _Counted(Recorder):
         self._cells[:] = (self.recorded, self.lost, self.events, self.position, day, bool(self.blocked))
 
 
-def _main(queue: TickQueue, directory: str, interval: float, cells: Any, words: Connection) -> None:
+def _main(
+    queue: TickQueue,
+    directory: str,
+    interval: float,
+    cells: Any,
+    words: Connection,
+    prepare: Callable[[], None] | None,
+) -> None:
     """Runs in the spawned process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if prepare is not None:
+        prepare()
     try:
         recorder = _Counted(queue, directory, interval=interval, cells=cells)
         signal.signal(signal.SIGTERM, lambda *_: recorder.stop())
