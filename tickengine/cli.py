@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from . import bench, demo, vendor
 from ._errors import TickEngineError
+from .bars import cli as bars_cli
 from .front import cli as front_cli
 from .log import TickLog
 from .trader import cli as trader_cli
@@ -86,6 +87,7 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
+    "bars": ("the bars of a running engine, as CSV or JSON lines", bars_cli.add_arguments, bars_cli.run),
     "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 

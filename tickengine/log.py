@@ -100,6 +100,14 @@ class TickLog:
         return _segments.name_in(self.info().name, self.path)
 
     @property
+    def carries(self) -> str:
+        """``"ticks"``, or ``"bars"`` if it is the log of a `BarEngine`."""
+        try:
+            return "bars" if self.status_text().get("records") == "bars" else "ticks"
+        except SegmentError:
+            return "ticks"  # damaged: nothing of a bar engine's making
+
+    @property
     def capacity(self) -> int:
         """Records the ring holds; the newest ``capacity - 1`` can be read."""
         return self.info().capacity  # type: ignore[no-any-return]

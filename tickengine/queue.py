@@ -41,6 +41,9 @@ class TickQueue(Taking):
         name: by which another process can take the queue up; default is a random one.
     """
 
+    carries = "ticks"
+    """What its log must have in it."""
+
     _owner_pid: int | None  # the process that made it, None where it was attached
 
     def __init__(
@@ -101,18 +104,28 @@ class TickQueue(Taking):
             NotFoundError: neither a queue nor an engine has that name.
             BusyError: the queue has a living reader (raised by the first read).
         """
-        try:
+        if cls._is_queue(name):
             queue = cls._from_path(_segments.queue_path(name))
-        except NotFoundError:
-            pass
-        else:
             if instruments is not None or start != "now" or events or wait != "adaptive" or skip:
                 raise ConfigError(f"{name!r} is a queue with a filter and options of its own; attach it by name alone")
             return queue
-        log = TickLog.attach(name)
+        log = cls._log_to_read(name)
         queue = cls(instruments, start=start, events=events, wait=wait, skip=skip)
         queue.bind(log)
         return queue
+
+    @staticmethod
+    def _is_queue(name: str) -> bool:
+        return os.path.exists(_segments.queue_path(name))
+
+    @classmethod
+    def _log_to_read(cls, name: str) -> TickLog:
+        log = TickLog.attach(name)
+        if log.carries != cls.carries:
+            other = "BarQueue" if log.carries == "bars" else "TickQueue"
+            log.close()
+            raise ConfigError(f"engine {name!r} gives {'bars' if other == 'BarQueue' else 'ticks'}: use {other}.attach")
+        return log
 
     @classmethod
     def _from_path(cls, path: bytes) -> TickQueue:
