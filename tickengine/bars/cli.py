@@ -29,16 +29,13 @@ COLUMNS = (
 )
 _WAIT_S = 0.25
 
-EPILOG = (
-    """\
+EPILOG = f"""\
 NAME is a TickEngine's (the bars are built here) or a BarEngine's (its bars are shown as they come).
-A bar is printed when it has ended, at most %g s after its time.
+A bar is printed when it has ended, at most {GRACE_S:g} s after its time.
 
 example:
   tickengine bars md --period 1m --period 5m --instruments rb2601,IF2512 > bars.csv
 """
-    % GRACE_S
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +96,8 @@ def _built(queue: TickQueue, builder: BarBuilder) -> Iterator[Bar]:
 
 
 def _from_engine(name: str, ids: list[str] | None, start: str, periods: set[int]) -> Iterator[Bar]:
-    with BarQueue.attach(name, ids, start=start) as queue:
+    queue = BarQueue.attach(name, ids, start=start)
+    with queue:
         for bar in queue:
             if not periods or bar.Period in periods:
                 yield bar

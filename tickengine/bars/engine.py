@@ -73,9 +73,8 @@ class BarEngine(Supervised):
         watchdog: float | None = 30.0,
     ) -> None:
         given = [periods] if isinstance(periods, (str, int)) else list(periods)
-        BarBuilder(
-            given, align=align, any_hour=any_hour, flat=flat, grace=grace
-        )  # raises what is wrong, before anything is made
+        # Raises what is wrong before anything is made.
+        BarBuilder(given, align=align, any_hour=any_hour, flat=flat, grace=grace)
         self._periods, self._align, self._grace = tuple(given), align, float(grace)
         self._any_hour, self._flat = bool(any_hour), bool(flat)
         self._capacity = capacity
