@@ -61,13 +61,13 @@ def compute(
         ConfigError: a wrong argument.
     """
     seconds, align = seconds_of(period), check_align(align)
-    ticks = ticks[(ticks["Kind"] == KIND_TICK)]
-    streams = []
-    names, inverse = np.unique(ticks["InstrumentID"], return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    edges = np.searchsorted(inverse[order], np.arange(len(names) + 1))
-    for n, name in enumerate(names):
-        streams.append(_Stream(bytes(name), ticks[order[edges[n] : edges[n + 1]]]))
+    columns = _Columns.of(ticks)
+    numbers: dict[bytes, int] = {}
+    which = np.array([numbers.setdefault(name, len(numbers)) for name in ticks["InstrumentID"].tolist()], np.int64)
+    order = np.argsort(which, kind="stable")
+    order = order[ticks["Kind"][order] == KIND_TICK]
+    edges = np.searchsorted(which[order], np.arange(len(numbers) + 1))
+    streams = [_Stream(name, columns.pick(order[edges[n] : edges[n + 1]])) for name, n in numbers.items()]
     if until is None:
         until = max((stream.newest for stream in streams), default=0)
     parts = [part for s in streams for part in s.bars(seconds, align, bool(any_hour), flat, until)]
@@ -78,16 +78,42 @@ def compute(
     return found
 
 
+class _Columns:
+    """The columns that bars are made of, each an array of its own: to copy records whole takes longer."""
+
+    _names = (
+        *("ExchangeTime", "RecvTime", "Flags", "InstrumentNumber", "Volume", "Turnover"),
+        *("LastPrice", "BidPrice1", "AskPrice1", "OpenInterest"),
+    )
+
+    def __init__(self, columns: dict[str, npt.NDArray[Any]]) -> None:
+        self._columns = columns
+
+    @classmethod
+    def of(cls, ticks: Ticks) -> _Columns:
+        return cls({name: np.ascontiguousarray(ticks[name]) for name in cls._names})
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._columns[name]
+
+    def __len__(self) -> int:
+        return len(self._columns["ExchangeTime"])
+
+    def pick(self, where: Any) -> _Columns:
+        """Those of an index, a mask or a slice."""
+        return _Columns({name: column[where] for name, column in self._columns.items()})
+
+
 class _Stream:
     """One instrument's ticks."""
 
-    def __init__(self, name: bytes, ticks: Ticks) -> None:
+    def __init__(self, name: bytes, ticks: _Columns) -> None:
         self._name = name
         numbers = ticks["InstrumentNumber"].astype(np.int64)
         # How many were missing before each, summed up.
         missing = np.cumsum(np.maximum(np.diff(numbers, prepend=numbers[:1]) - 1, 0))
         timed = ticks["ExchangeTime"] > 0
-        ticks, missing = ticks[timed], missing[timed]
+        ticks, missing = ticks.pick(timed), missing[timed]
         flags = ticks["Flags"].astype(np.int64)
         disorder = flags & int(TickFlag.OUT_OF_ORDER) != 0
         held = disorder & (flags & int(TickFlag.TIME_REPAIRED) != 0)
@@ -104,7 +130,7 @@ class _Stream:
             mine = mine[times[mine] >= np.maximum.accumulate(times[mine])] if len(mine) else mine
             self.newest = int(times[mine].max(initial=0))
             last = stop == len(ticks)
-            self._stretches.append((ticks[mine], missing[mine], last))
+            self._stretches.append((ticks.pick(mine), missing[mine], last))
 
     def bars(self, seconds: int, align: str, any_hour: bool, flat: bool, until: int) -> list[Ticks]:
         found = []
@@ -121,7 +147,7 @@ class _Stream:
 class _Stretch:
     """Ticks of one instrument whose exchange time does not go down."""
 
-    def __init__(self, name: bytes, ticks: Ticks, missing: Ints, seconds: int, align: str, any_hour: bool) -> None:
+    def __init__(self, name: bytes, ticks: _Columns, missing: Ints, seconds: int, align: str, any_hour: bool) -> None:
         self._name, self._seconds, self._any_hour = name, seconds, any_hour
         times = ticks["ExchangeTime"]
         blocks = (times + CHINA_NS) // _SPAN_NS
@@ -142,13 +168,13 @@ class _Stretch:
                 auction[start:stop] |= (times[start:stop] >= begin) & (times[start:stop] < end)
         priced = ~np.isnan(ticks["LastPrice"])
         counted = (slots >= 0) & priced
-        counted[counted] = _in_turn(ticks[counted])
+        counted[counted] = _in_turn(ticks.pick(counted))
         self._pick(ticks, missing, days, slots, auction, counted)
 
-    def _pick(self, ticks: Ticks, missing: Ints, days: Ints, slots: Ints, auction: Mask, counted: Mask) -> None:
+    def _pick(self, ticks: _Columns, missing: Ints, days: Ints, slots: Ints, auction: Mask, counted: Mask) -> None:
         """Columns of the counted ticks: what each brings."""
         self._at = at = np.flatnonzero(counted)
-        self._ticks = picked = ticks[at]
+        self._ticks = picked = ticks.pick(at)
         self._missing, self._slots = missing[at], slots[at]
         self._volume = volume = picked["Volume"].astype(np.int64)
         self._turnover = picked["Turnover"]
@@ -216,8 +242,8 @@ class _Stretch:
         firsts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
         lasts = np.append(firsts[1:], len(slots)) - 1
         numbers: Ints = slots[firsts]
-        ticks, traded = self._ticks[of], self._traded[of]
-        last = ticks[lasts]
+        ticks, traded = self._ticks.pick(of), self._traded[of]
+        last = ticks.pick(lasts)
         bars = np.zeros(len(firsts), BAR_DTYPE)
         volume = np.add.reduceat(traded, firsts)
         shown = (traded > 0) | self._partial[of]
@@ -313,7 +339,7 @@ class _Stretch:
         return found
 
 
-def _in_turn(ticks: Ticks) -> Mask:
+def _in_turn(ticks: _Columns) -> Mask:
     """Without repetitions, and without ticks of the same moment that have less volume than one before them."""
     times, volume = ticks["ExchangeTime"], ticks["Volume"].astype(np.int64)
     keep = np.ones(len(ticks), bool)
