@@ -19,6 +19,8 @@ from ._taking import Rebound, Taking, nothing_yet
 from .log import TickLog
 from .tick import KIND_TICK, TickFlag
 
+_KINDS = {"ticks": "TickQueue", "bars": "BarQueue"}
+
 
 class TickQueue(Taking):
     """Ticks for one worker.
@@ -122,9 +124,7 @@ class TickQueue(Taking):
     def _log_to_read(cls, name: str) -> TickLog:
         log = TickLog.attach(name)
         if log.carries != cls.carries:
-            other = "BarQueue" if log.carries == "bars" else "TickQueue"
-            log.close()
-            raise ConfigError(f"engine {name!r} gives {'bars' if other == 'BarQueue' else 'ticks'}: use {other}.attach")
+            raise ConfigError(f"engine {name!r} gives {log.carries}: use {_KINDS[log.carries]}.attach")
         return log
 
     @classmethod
@@ -230,6 +230,8 @@ class TickQueue(Taking):
             raise Closed(f"the engine that fed queue {self.name!r} has ended and its log is gone") from None
         if log.info().unique_id != info.log_id:
             raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
+        if log.carries != self.carries:
+            raise ConfigError(f"queue {self.name!r} is one of {log.carries}: attach it as a {_KINDS[log.carries]}")
         reader = new_handle()
         try:
             lib().reader_open(self.handle, log.handle, ct.byref(reader))

@@ -170,6 +170,13 @@ def test_what_cannot_be_is_refused_in_words(feed: Feed) -> None:
     with BarEngine(name) as engine:
         with pytest.raises(ConfigError, match=f"engine '{engine.name}' gives bars: use BarQueue.attach"):
             TickQueue.attach(engine.name)
+        with BarQueue() as bars, TickQueue() as ticks:
+            bars.bind(engine.log)
+            ticks.bind(feed.log)
+            with pytest.raises(ConfigError, match=f"queue '{bars.name}' is one of bars: attach it as a BarQueue"):
+                TickQueue.attach(bars.name).get_nowait()
+            with pytest.raises(ConfigError, match=f"queue '{ticks.name}' is one of ticks: attach it as a TickQueue"):
+                BarQueue.attach(ticks.name).get_nowait()
         with pytest.raises(EngineError, match="started already"):
             engine.start()
         assert TickLog.attach(engine.name).carries == "bars" and feed.log.carries == "ticks"

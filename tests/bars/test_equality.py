@@ -92,7 +92,7 @@ def stream(seed: int, length: int, calm: bool) -> np.ndarray:
     return made.array()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.integers(0, 150),

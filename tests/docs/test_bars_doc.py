@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tickengine.bars import BAR_DTYPE, BarFlag
 from tickengine.bars.builder import LEFT_OUT
-from tickengine.bars.record import ALGOPLUS_FIELDS, ALIGNMENTS
+from tickengine.bars.periods import ALIGNMENTS
+from tickengine.bars.record import ALGOPLUS_FIELDS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "bars.md").read_text(encoding="utf-8")
 PLACE = {"Stamp", "Instrument", "Kind", "Reserved0", "RecvMonotonic", "TickNumber", "InstrumentNumber"}

@@ -8,8 +8,9 @@ from .batch import compute
 from .builder import BarBuilder
 from .clock import ReceiveClock
 from .engine import BarEngine
+from .periods import seconds_of
 from .queue import BarQueue
-from .record import BAR_DTYPE, Bar, BarFlag, bars_array, seconds_of
+from .record import BAR_DTYPE, Bar, BarFlag, bars_array
 
 __all__ = [
     "BAR_DTYPE",

@@ -40,7 +40,8 @@ _INTERRUPTIONS = [EVENT_CODES[name] for name in ("front_disconnected", "engine_l
 class Orders(ChildOrders):
     """What the supervisor hands over."""
 
-    source: str
+    said: dict[str, Any]
+    """What the status says in any case."""
     queue_path: bytes
     log_path: bytes
     queue_paths: tuple[bytes, ...]
@@ -59,8 +60,8 @@ def bars_main(connection: Connection, beats: Connection, orders: Orders) -> None
 class BarSession:
     """Reads until the ticks end or it is told to stop; then gives out what is open."""
 
-    def __init__(self, queue: TickQueue, log: TickLog, builder: BarBuilder, source: str) -> None:
-        self._queue, self._log, self._builder, self._source = queue, log, builder, source
+    def __init__(self, queue: TickQueue, log: TickLog, builder: BarBuilder, said: dict[str, Any]) -> None:
+        self._queue, self._log, self._builder, self._said = queue, log, builder, said
         self._clock = ReceiveClock()
         self._stop = False
         self._writer = new_handle()
@@ -111,9 +112,8 @@ class BarSession:
         self._told = now
         self._log.set_status_text(
             {
-                **self._log.status_text(),
+                **self._said,
                 "state": state,
-                "source": self._source,
                 "bars": self._bars,
                 "received": self._queue.received,
                 "lost": self._queue.lost,
@@ -141,7 +141,7 @@ class _Process(Child):
         builder = BarBuilder(
             orders.periods, align=orders.align, any_hour=orders.any_hour, flat=orders.flat, grace=orders.grace
         )
-        return BarSession(TickQueue._from_path(orders.queue_path), self._log, builder, orders.source), ""
+        return BarSession(TickQueue._from_path(orders.queue_path), self._log, builder, orders.said), ""
 
     def _run_session(self, session: Any) -> None:
         super()._run_session(session)

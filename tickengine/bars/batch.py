@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from ..products import Product
 from ..tick import KIND_TICK, TickFlag
-from .builder import check_align
 from .grid import (
     BEFORE,
     CHINA_NS,
@@ -28,7 +27,8 @@ from .grid import (
     trading_hours,
     unit_of,
 )
-from .record import BAR_DTYPE, CLOCK, IS_BAR, BarFlag, seconds_of
+from .periods import CLOCK, check_align, seconds_of
+from .record import BAR_DTYPE, IS_BAR, BarFlag
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

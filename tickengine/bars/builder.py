@@ -2,7 +2,7 @@
 
 What happens to which tick is in ``docs/bars.md``, rule by rule. Most ticks take the short way through
 `_fold`: later than the one before, in the bars that are open, nothing remarkable. They cost what a loop of
-Python costs; everything else goes through `_Instrument.judge`.
+Python costs; everything else goes through `Instrument.judge`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from .._errors import ConfigError
-from ..products import Product
 from ..tick import KIND_TICK, TickFlag
+from ._state import Instrument, Open
 from .grid import (
     BEFORE,
     CHINA_NS,
     DAY_NS,
     NS,
     OUTSIDE,
-    Grid,
-    Hours,
     date_text,
     grid_of,
     trading_day_of,
     trading_hours,
     unit_of,
 )
-from .record import ALIGNMENTS, CLOCK, IS_BAR, Bar, BarFlag, period_text, seconds_of
+from .periods import CLOCK, check_align, check_periods
+from .record import IS_BAR, Bar, BarFlag
 
 GRACE_S = 2.0
 
@@ -63,126 +62,6 @@ _ALWAYS_GIVEN = int(BarFlag.TICKS_LOST | BarFlag.VOLUME_RESTARTED)
 
 # Why a tick is in no bar.
 LEFT_OUT = ("no_time", "no_price", "duplicate", "disorder", "out_of_hours", "late")
-
-
-def check_align(align: str) -> str:
-    """*align* if it is an alignment, else `ConfigError`."""
-    if align not in ALIGNMENTS:
-        raise ConfigError(f"align must be {' or '.join(map(repr, ALIGNMENTS))}, not {align!r}")
-    return align
-
-
-def check_periods(periods: Iterable[str | int]) -> list[int]:
-    """Their seconds. `ConfigError` for none, a wrong one, or one that is there twice."""
-    given = [periods] if isinstance(periods, (str, int)) else list(periods)
-    seconds = [seconds_of(period) for period in given]
-    if not seconds:
-        raise ConfigError("periods is empty: give at least one, such as '1m'")
-    for n, one in enumerate(seconds):
-        if one in seconds[:n]:
-            raise ConfigError(f"periods has {period_text(one)!r} twice")
-    return seconds
-
-
-class _Open:
-    """A bar that has begun. Sums are differences: what its instrument had counted when it began is kept here."""
-
-    __slots__ = (
-        "buy",
-        "closing",
-        "count",
-        "end",
-        "flags",
-        "high",
-        "lost",
-        "low",
-        "opening",
-        "sell",
-        "slot",
-        "start",
-        "turnover",
-        "turnover_from",
-        "volume",
-    )
-
-    slot: int
-    start: int
-    end: int
-    flags: int
-    lost: int
-    opening: float
-    high: float
-    low: float
-    closing: float
-    count: int
-    volume: int
-    buy: int
-    sell: int
-    turnover: float
-    turnover_from: float
-
-
-class _Instrument:
-    """What is known of one instrument."""
-
-    __slots__ = (
-        "ask",
-        "base",
-        "bid",
-        "buy",
-        "carried",
-        "count",
-        "day",
-        "ended",
-        "from_ns",
-        "gap_day",
-        "grids",
-        "hours",
-        "interest",
-        "known",
-        "lost",
-        "marks",
-        "name",
-        "newest",
-        "number",
-        "opened",
-        "price",
-        "product",
-        "recv",
-        "sell",
-        "time",
-        "total",
-        "turnover",
-        "until_ns",
-    )
-
-    def __init__(self, name: bytes, periods: int) -> None:
-        self.name = name
-        self.number = -1  # InstrumentNumber of the newest record
-        self.lost = 0  # ticks missing that no bar has been told of
-        self.grids: list[Grid] = []
-        self.hours: Hours | None = None
-        self.product: Product | None = None
-        # Counted over all ticks, for the differences.
-        self.count = self.total = self.buy = self.sell = 0
-        self.opened: list[_Open | None] = [None] * periods
-        self.forget(periods)
-
-    def forget(self, periods: int) -> None:
-        """As if no tick had come: what came had a wrong time."""
-        self.newest = 0  # greatest exchange time so far
-        self.known = False
-        self.day = 0
-        self.gap_day = 0
-        self.marks = 0
-        self.base = 0
-        self.turnover = 0.0
-        # The span of time in which a tick needs no looking up.
-        self.from_ns = self.until_ns = 0
-        self.time = self.recv = 0
-        self.price = self.bid = self.ask = self.interest = _NAN
-        self.ended = [-1] * periods  # start of the last bar ended
-        self.carried: list[tuple[int, int, float] | None] = [None] * periods
 
 
 class BarBuilder:
@@ -219,7 +98,7 @@ class BarBuilder:
         if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < 3600:
             raise ConfigError(f"grace must be seconds from 0 to 3600, not {grace!r}")
         self._grace = int(grace * NS)
-        self._instruments: dict[bytes, _Instrument] = {}
+        self._instruments: dict[bytes, Instrument] = {}
         self._ahead: int | None = None  # the market's clock less the receive clock
         self._due = _NEVER
         self.left_out: collections.Counter[str] = collections.Counter(dict.fromkeys(LEFT_OUT, 0))
@@ -252,7 +131,7 @@ class BarBuilder:
                 continue
             s = instruments.get(name)
             if s is None:
-                s = instruments[name] = _Instrument(name, len(self._seconds))
+                s = instruments[name] = Instrument(name, len(self._seconds))
             if number > s.number + 1 and s.number >= 0:
                 s.lost += number - s.number - 1
             s.number = number
@@ -289,7 +168,7 @@ class BarBuilder:
 
     def _judge(
         self,
-        s: _Instrument,
+        s: Instrument,
         time: int,
         flags: int,
         price: float,
@@ -351,7 +230,7 @@ class BarBuilder:
 
     def _count(
         self,
-        s: _Instrument,
+        s: Instrument,
         time: int,
         slot: int,
         price: float,
@@ -414,7 +293,7 @@ class BarBuilder:
         s.from_ns, s.until_ns = (from_ns, until_ns) if plain else (0, 0)
 
     @staticmethod
-    def _carry(s: _Instrument, p: int, lost: int, restarted_at: float | None) -> None:
+    def _carry(s: Instrument, p: int, lost: int, restarted_at: float | None) -> None:
         """A tick whose bar has been given out: its volume is for the next one of this period."""
         total, lost_before, turnover = s.carried[p] or (s.total, 0, s.turnover)
         if restarted_at is not None:
@@ -466,9 +345,9 @@ class BarBuilder:
                 self._end_open(s, p, int(BarFlag.UNFINISHED), ended)
         return sorted(ended, key=lambda bar: (bar.End, bar._InstrumentID, bar.Period))
 
-    def _open(self, s: _Instrument, p: int, slot: int) -> _Open:
+    def _open(self, s: Instrument, p: int, slot: int) -> Open:
         grid = s.grids[p]
-        bar = s.opened[p] = _Open()
+        bar = s.opened[p] = Open()
         bar.slot, bar.start, bar.end = slot, grid.starts[slot], grid.ends[slot]
         bar.opening = bar.closing = _NAN
         bar.high, bar.low = -math.inf, math.inf
@@ -488,7 +367,7 @@ class BarBuilder:
         self._due = min(self._due, bar.end + self._grace)
         return bar
 
-    def _end_open(self, s: _Instrument, p: int, flags: int, ended: list[Bar]) -> _Open | None:
+    def _end_open(self, s: Instrument, p: int, flags: int, ended: list[Bar]) -> Open | None:
         """End a period's bar. Returns the flat one behind it, if such are wanted."""
         bar = s.opened[p]
         if bar is None:
@@ -505,7 +384,7 @@ class BarBuilder:
             return self._open(s, p, bar.slot + 1)
         return None
 
-    def _end_day(self, s: _Instrument, ended: list[Bar]) -> None:
+    def _end_day(self, s: Instrument, ended: list[Bar]) -> None:
         """A tick of another trading day has come; `s.grids` are still the old one's."""
         s.from_ns = s.until_ns = 0
         for p in range(len(s.opened)):
@@ -513,7 +392,7 @@ class BarBuilder:
             while bar is not None:
                 bar = self._end_open(s, p, 0, ended)
 
-    def _made(self, s: _Instrument, p: int, bar: _Open, volume: int) -> Bar:
+    def _made(self, s: Instrument, p: int, bar: Open, volume: int) -> Bar:
         made = Bar()
         made.RecvTime, made.ExchangeTime, made.Reserved0 = s.recv, s.time, IS_BAR
         made._InstrumentID = s.name

@@ -18,8 +18,9 @@ from ..log import TickLog
 from ..queue import TickQueue
 from .builder import GRACE_S, BarBuilder
 from .clock import ReceiveClock
+from .periods import ALIGNMENTS, seconds_of
 from .queue import BarQueue
-from .record import ALIGNMENTS, Bar, BarFlag, seconds_of
+from .record import Bar, BarFlag
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 COLUMNS = (

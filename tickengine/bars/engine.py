@@ -18,8 +18,9 @@ from ..mdapi import finish_log
 from ..queue import TickQueue
 from ._process import Orders, bars_main
 from .builder import GRACE_S, BarBuilder
+from .periods import CLOCK, period_text, seconds_of
 from .queue import BarQueue
-from .record import CLOCK, bar_from_bytes, period_text, seconds_of
+from .record import bar_from_bytes
 
 logger = logging.getLogger("tickengine")
 
@@ -94,6 +95,8 @@ class BarEngine(Supervised):
         else:
             self._source = source.name if isinstance(source, TickEngine) else source
             self._ticks = TickQueue.attach(self._source, instruments, start=start, events=True)
+        texts = [period_text(seconds_of(period)) for period in given]
+        self._said = {"records": "bars", "source": self._source, "periods": texts}
 
     def start(self) -> None:
         """Make the log, bind the queues, start the process and wait until it reads. Blocks for about half a second.
@@ -106,8 +109,7 @@ class BarEngine(Supervised):
 
     def _prepare(self) -> None:
         self._log = log = TickLog.create(self.name, self._capacity)
-        periods = [period_text(seconds_of(period)) for period in self._periods]
-        log.set_status_text({"state": "connecting", "records": "bars", "source": self._source, "periods": periods})
+        log.set_status_text({**self._said, "state": "connecting"})
         for position, queue in enumerate(self._queues):
             if isinstance(queue, BarQueue):
                 queue.bind(log)
@@ -119,7 +121,7 @@ class BarEngine(Supervised):
 
     def _work(self) -> tuple[Callable[..., None], Any]:
         return bars_main, Orders(
-            source=self._source,
+            said=self._said,
             queue_path=self._ticks.path,
             log_path=self.log.path,
             queue_paths=(
@@ -144,7 +146,7 @@ class BarEngine(Supervised):
         return int(self.log.info().epoch)
 
     def _say(self, why: str) -> None:
-        self.log.set_status_text({**self.log.status_text(), "state": "connecting", "front_error": why[:300]})
+        self.log.set_status_text({**self._said, "state": "connecting", "front_error": why[:300]})
 
     def _report_lost(self, status: int | None, hung: Watchdog | None) -> None:
         report_lost(self.log, status, hung)
@@ -153,8 +155,7 @@ class BarEngine(Supervised):
         log = self._log
         if log is not None:
             if self._failure:
-                said = {**log.status_text(), "state": "failed", "failure": self._failure[:500]}
-                log.set_status_text(said)
+                log.set_status_text({**self._said, "state": "failed", "failure": self._failure[:500]})
             log.end()
             for forwarder in self._forwarders:
                 forwarder.stop(drain=True)

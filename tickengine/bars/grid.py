@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..products import Product, Session, product_of
 from ..trading_calendar import next_trading_day, previous_trading_day
-from .record import CLOCK
+from .periods import CLOCK
 
 NS = 1_000_000_000
 CHINA_NS = 8 * 3600 * NS

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import ConfigError
 from ..tick import RECORD_SIZE, TICK_DTYPE
 from ..words import decode
+from .periods import period_text
 
 IS_BAR = 2  # Reserved0 of a bar; a tick has 0 there
 
@@ -43,9 +43,6 @@ class BarFlag(enum.IntFlag):
     NO_HOURS = 1 << 8
     """The bar follows the clock, without sessions: the product is not known, or ``any_hour`` was asked for."""
 
-
-CLOCK, SESSION = "clock", "session"
-ALIGNMENTS = (CLOCK, SESSION)
 
 # AlgoPlus's fields, in its order; it gives texts as bytes.
 ALGOPLUS_FIELDS: tuple[str, ...] = (
@@ -265,32 +262,6 @@ def bar_from_bytes(message: bytes | bytearray | memoryview) -> Bar:
 def bars_array(bars: Iterable[Bar]) -> npt.NDArray[np.void]:
     """Bars as an array of `BAR_DTYPE`, a copy."""
     return np.frombuffer(bytearray().join(bars), BAR_DTYPE)
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds_of(period: str | int) -> int:
-    """Seconds of a period: ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``, or a number of seconds.
-
-    Raises:
-        ConfigError: it is no such thing, or does not divide a day.
-    """
-    text = "" if isinstance(period, bool) else str(period)
-    digits, unit = (text, "s") if text[-1:].isdigit() else (text[:-1], text[-1:])
-    known = digits.isascii() and digits.isdigit() and digits[:1] != "0" and len(digits) < 7 and unit in _UNITS
-    seconds = int(digits) * _UNITS[unit] if known else 0
-    if seconds == 0 or 86400 % seconds:
-        raise ConfigError(f"period {period!r} must be such as '30s', '5m', '1h' or '1d', and divide a day")
-    return seconds
-
-
-def period_text(seconds: int) -> str:
-    """``"1m"`` for 60: the largest unit that fits."""
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return f"{seconds}s"
 
 
 assert ct.sizeof(Bar) == RECORD_SIZE
