@@ -15,7 +15,7 @@ from feed_support import SPAWN, receive, wait_for, workers
 from making import ns
 from writing import Feed
 
-from tickengine import ConfigError, EngineError, NotFoundError, TickLog, TickQueue
+from tickengine import ConfigError, EngineError, NotFoundError, TickFlag, TickLog, TickQueue
 from tickengine.bars import BAR_DTYPE, Bar, BarEngine, BarFlag, BarQueue, bars_array
 from tickengine.rules import own_rules
 
@@ -165,6 +165,10 @@ def test_what_cannot_be_is_refused_in_words(feed: Feed) -> None:
         BarEngine(name, grace=-1)
     with pytest.raises(ConfigError, match="source is a BarQueue"), BarQueue() as queue:
         BarEngine(queue)
+    with pytest.raises(ConfigError, match="source skips ticks"), TickQueue(skip=TickFlag.AUCTION) as skipping:
+        BarEngine(skipping)
+    with pytest.raises(ConfigError, match="leave the others out"), TickQueue() as ticks:
+        BarEngine(ticks, instruments=["rb2405"])
     with pytest.raises(ConfigError, match=f"engine '{name}' gives ticks: use TickQueue.attach"):
         BarQueue.attach(name)
     with BarEngine(name) as engine:

@@ -248,6 +248,11 @@ def test_a_login_before_the_day_begins_is_no_gap() -> None:
     assert [BarFlag(f) for f in build(ticks)["Flags"]] == [BarFlag(0), BarFlag.UNFINISHED]
 
 
+def test_the_first_tick_of_all_is_no_gap_though_it_is_a_snapshot() -> None:
+    ticks = Ticks().add("2024-04-11 20:59:00", 3000.0, 70, TickFlag.SNAPSHOT)
+    assert [(bar["BarVolume"], bar["Flags"]) for bar in build(ticks)] == [(70, BarFlag.UNFINISHED)]
+
+
 def test_ticks_that_were_lost_are_counted_in_the_bar() -> None:
     ticks = seen().add(DAY + "09:00:01", 3000.0, 5).add(DAY + "09:00:30", 3001.0, 50, missing=7, AskPrice1=3001.0)
     ticks.add(DAY + "09:01:00", 3001.0, 51)
@@ -294,6 +299,16 @@ def test_a_bar_ends_by_the_clock_and_the_grace() -> None:
     assert builder.advance(received + 10 * NS + NS) == [] and builder.started
     assert [bar.period for bar in builder.advance(received + 11 * NS + NS // 2)] == ["1m", "1h"]
     assert builder.finish() == []
+
+
+def test_one_time_from_the_future_ends_no_bar_of_others() -> None:
+    ticks = seen().add(DAY + "09:00:01", 3000.0, 5).add(DAY + "09:00:02", 3000.0, 6).array()
+    wrong = Ticks("au2406").add(DAY + "09:09:00", 500.0, 5, RecvTime=ns(DAY + "09:00:03")).array()
+    builder = BarBuilder(["1m"])
+    builder.take_many(ticks)
+    builder.take_many(wrong)
+    assert builder.advance(ns(DAY + "09:00:04")) == []
+    assert [bar.BarVolume for bar in builder.advance(ns(DAY + "09:01:03"))] == [6]
 
 
 def test_flat_bars_end_by_the_clock_one_after_another() -> None:

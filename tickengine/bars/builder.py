@@ -99,14 +99,16 @@ class BarBuilder:
             raise ConfigError(f"grace must be seconds from 0 to 3600, not {grace!r}")
         self._grace = int(grace * NS)
         self._instruments: dict[bytes, Instrument] = {}
-        self._ahead: int | None = None  # the market's clock less the receive clock
+        # The market's clock less the receive clock: of the last two ticks the one that is less far on, so that a
+        # single time from the future ends no bar.
+        self._ahead = self._ahead_last = _NEVER
         self._due = _NEVER
         self.left_out: collections.Counter[str] = collections.Counter(dict.fromkeys(LEFT_OUT, 0))
 
     @property
     def started(self) -> bool:
         """Whether a tick has gone into a bar."""
-        return self._ahead is not None
+        return self._ahead != _NEVER
 
     # ---- ticks in ------------------------------------------------------------------------------
 
@@ -164,7 +166,9 @@ class BarBuilder:
                         bar.opening = price  # type: ignore[union-attr]
                     bar.closing = price  # type: ignore[union-attr]
             s.price, s.bid, s.ask, s.interest, s.turnover, s.recv = price, bid, ask, interest, turnover, recv
-            self._ahead = time - recv
+            ahead = time - recv
+            self._ahead = min(self._ahead_last, ahead)
+            self._ahead_last = ahead
 
     def _judge(
         self,
@@ -226,7 +230,7 @@ class BarBuilder:
             return
         self._count(s, time, slot, price, bid, ask, volume, turnover, interest, recv, ended)
         if not flags & _SNAPSHOT:
-            self._ahead = time - recv
+            self._ahead, self._ahead_last = min(time - recv, self._ahead_last), time - recv
 
     def _count(
         self,
@@ -306,10 +310,11 @@ class BarBuilder:
         """End the bars whose time, and the grace, are over at *now* (ns UTC of the receive clock: `time.time_ns`).
 
         The market's clock is the exchange time of the newest tick and what has passed on the receive clock since
-        then, so a market that is replayed is not ended by today's clock. Before the first tick nothing ends.
+        then (of the last two ticks, by the one that says less), so a market that is replayed is not ended by
+        today's clock. Before the first tick nothing ends.
         """
         ended: list[Bar] = []
-        if self._ahead is None or now + self._ahead < self._due:
+        if not self.started or now + self._ahead < self._due:
             return ended
         return self._advance(now + self._ahead - self._grace, ended)
 

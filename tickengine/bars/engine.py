@@ -89,6 +89,8 @@ class BarEngine(Supervised):
         if isinstance(source, TickQueue):
             if isinstance(source, BarQueue):
                 raise ConfigError("source is a BarQueue: bars are made of ticks, give a TickQueue or an engine's name")
+            if source.skip:
+                raise ConfigError("source skips ticks, and bars would take them for lost: make it without skip=")
             if instruments is not None or start != "now":
                 raise ConfigError("source is a TickQueue with a filter and a start of its own; leave the others out")
             self._ticks, self._source = source, source.name
