@@ -339,6 +339,21 @@ def test_a_late_tick_is_left_out_and_its_volume_is_in_the_next_bar_of_its_period
     assert builder.left_out["late"] == 1
 
 
+def test_what_late_ticks_say_is_said_by_the_next_bar() -> None:
+    ticks = seen().add(DAY + "09:00:01", 3000.0, 5).add(DAY + "09:00:57", 3001.0, 50)
+    ticks.add(DAY + "09:00:58", 3002.0, 10, missing=3).add(DAY + "09:00:59", 3003.0, 11, missing=2)
+    array = ticks.add(DAY + "09:01:01", 3004.0, 13).array()
+    builder = BarBuilder(["1m"])
+    builder.take_many(array[:2])
+    assert len(builder.advance(int(array["RecvTime"][1]) + 62 * NS)) == 1
+    builder.take_many(array[2:])
+    (bar,) = builder.finish()
+    assert (bar.BarVolume, bar.FVolume, bar.TicksLost, bar.OpenPrice) == (48, 48, 5, 3004.0)
+    assert bar.BarTurnover == pytest.approx((50 * 3001 - 5 * 3000 + 13 * 3004 - 10 * 3002) * 10)
+    said = BarFlag.LATE_VOLUME | BarFlag.VOLUME_RESTARTED | BarFlag.TICKS_LOST | BarFlag.UNFINISHED
+    assert bar.Flags == said and builder.left_out["late"] == 3
+
+
 def test_what_is_open_at_the_end_is_unfinished_unless_its_time_is_over() -> None:
     ticks = seen().add(DAY + "14:59:50", 3000.0, 5)
     assert build(ticks)["Flags"].tolist() == [BarFlag.UNFINISHED]

@@ -106,4 +106,4 @@ class Instrument:
         self.time = self.recv = 0
         self.price = self.bid = self.ask = self.interest = math.nan
         self.ended = [-1] * periods  # start of the last bar ended
-        self.carried: list[tuple[int, int, float] | None] = [None] * periods
+        self.carried: list[tuple[int, int, int, float] | None] = [None] * periods

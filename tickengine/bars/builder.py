@@ -275,7 +275,7 @@ class BarBuilder:
             if bar is None:
                 self.left_out["late"] += 1
                 all_here = False
-                self._carry(s, p, lost, turnover if restarted else None)
+                self._carry(s, p, marks, lost, turnover if restarted else None)
                 continue
             bar.flags |= marks
             bar.lost += lost
@@ -297,12 +297,12 @@ class BarBuilder:
         s.from_ns, s.until_ns = (from_ns, until_ns) if plain else (0, 0)
 
     @staticmethod
-    def _carry(s: Instrument, p: int, lost: int, restarted_at: float | None) -> None:
+    def _carry(s: Instrument, p: int, marks: int, lost: int, restarted_at: float | None) -> None:
         """A tick whose bar has been given out: its volume is for the next one of this period."""
-        total, lost_before, turnover = s.carried[p] or (s.total, 0, s.turnover)
+        total, marks_before, lost_before, turnover = s.carried[p] or (s.total, 0, 0, s.turnover)
         if restarted_at is not None:
             turnover = restarted_at - (s.turnover - turnover)
-        s.carried[p] = (total, lost_before + lost, turnover)
+        s.carried[p] = (total, marks_before | marks, lost_before + lost, turnover)
 
     # ---- bars out ------------------------------------------------------------------------------
 
@@ -364,11 +364,10 @@ class BarBuilder:
             bar.volume, bar.turnover_from = s.total, s.turnover
         else:
             s.carried[p] = None
-            bar.volume, bar.lost, bar.turnover_from = held  # neither bought nor sold here: it is unclear
+            bar.volume, marks, bar.lost, bar.turnover_from = held  # neither bought nor sold here: it is unclear
+            bar.flags |= marks
             if s.total > bar.volume:
                 bar.flags |= int(BarFlag.LATE_VOLUME)
-            if bar.lost:
-                bar.flags |= int(BarFlag.TICKS_LOST)
         self._due = min(self._due, bar.end + self._grace)
         return bar
 
