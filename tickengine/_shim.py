@@ -16,7 +16,7 @@ from typing import Any, cast
 from . import _shim_td
 from ._errors import ShimError, TickEngineError, from_status
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED, TAKE_INTERRUPTED = range(7)
 LOOK = -100  # tk_reader_spin: the state says why there is nothing
@@ -202,6 +202,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_writer_event", "status", (_P, _U32, _I32, _I32, _I64, _S, _U32, _U32)),
     ("tk_writer_tick", "status", (_P, _U32, _P)),
     ("tk_writer_tick_at", "status", (_P, _U32, _P, _I64, _I64)),
+    ("tk_writer_record", "status", (_P, _P)),
     (
         "tk_writer_set_rules",
         "status",

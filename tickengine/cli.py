@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from . import bench, demo, vendor
 from ._errors import TickEngineError
+from .bars import cli as bars_cli
 from .feed import commands as feed_commands
 from .feed import run as feed_run
 from .front import cli as front_cli
@@ -109,6 +110,7 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
         record_cli.add_export_arguments,
         record_cli.run_export,
     ),
+    "bars": ("the bars of a running engine, as CSV or JSON lines", bars_cli.add_arguments, bars_cli.run),
     "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 

@@ -174,17 +174,7 @@ class TickEngine(Supervised):
         self._log.set_status_text({**self._log.status_text(), "state": "connecting", "front_error": why[:300]})
 
     def _report_lost(self, status: int | None, hung: Watchdog | None) -> None:
-        """Leave a word in the log; the dead process's place as its writer is free."""
-        assert self._log is not None
-        writer = new_handle()
-        try:
-            lib().writer_open(self._log.handle, False, ct.byref(writer))
-        except ShimError as error:
-            logger.error("engine_lost could not be written to the log: %s", error)
-            return
-        seconds, call = (round(hung.silent), hung.call.encode()) if hung else (0, b"")
-        lib().writer_event(writer, EVENT_CODES["engine_lost"], seconds, 0, status or 0, call, len(call), 0)
-        lib().writer_close(writer)
+        report_lost(self.log, status, hung)
 
     def _finish(self) -> None:
         log = self._log
@@ -268,3 +258,16 @@ class TickEngine(Supervised):
         if not hasattr(self, "name"):  # a traceback of the constructor's
             return "TickEngine(not made)"
         return f"TickEngine({self.name!r}, fronts={','.join(self._settings.fronts)!r})"
+
+
+def report_lost(log: TickLog, status: int | None, hung: Watchdog | None) -> None:
+    """Leave a word in the log: its writer died. The dead process's place as its writer is free."""
+    writer = new_handle()
+    try:
+        lib().writer_open(log.handle, False, ct.byref(writer))
+    except ShimError as error:
+        logger.error("engine_lost could not be written to the log: %s", error)
+        return
+    seconds, call = (round(hung.silent), hung.call.encode()) if hung else (0, b"")
+    lib().writer_event(writer, EVENT_CODES["engine_lost"], seconds, 0, status or 0, call, len(call), 0)
+    lib().writer_close(writer)

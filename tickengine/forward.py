@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import queue as stdlib_queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _segments
@@ -20,7 +20,7 @@ from ._errors import Closed, ConfigError, ShimError
 from ._shim import ForwarderInfo, lib, new_handle
 from .log import TickLog
 from .queue import TickQueue
-from .tick import MESSAGE_PREFIX, MESSAGE_SIZE, MESSAGE_SUFFIX
+from .tick import from_message, message_frame, message_size
 
 logger = logging.getLogger("tickengine")
 
@@ -33,27 +33,33 @@ def is_faster_fifo(queue: Any) -> bool:
     return type(queue).__module__ == "faster_fifo" or any(c.__module__ == "faster_fifo" for c in type(queue).__mro__)
 
 
-def check_queue_list(md_queue_list: Iterable[Any] | None) -> list[Any]:
-    """The queues, each of a kind that can be served. Raises `ConfigError`."""
+def check_queue_list(
+    md_queue_list: Iterable[Any] | None, carries: str = "ticks", make: Callable[..., Any] = from_message
+) -> list[Any]:
+    """The queues, each of a kind that can be served with what the engine *carries*. Raises `ConfigError`."""
+    name, own = ("bar_queue_list", "BarQueue") if carries == "bars" else ("md_queue_list", "TickQueue")
     if md_queue_list is None:
         return []
     queues = list(md_queue_list)
     for position, queue in enumerate(queues):
         if isinstance(queue, TickQueue):
+            if queue.carries != carries:
+                raise ConfigError(f"{name}[{position}] is a {type(queue).__name__}: {carries} need a {own}")
             continue
         if is_faster_fifo(queue):
-            if queue.max_size_bytes < MESSAGE_SIZE + 8:
+            needed = message_size(make) + 8
+            if queue.max_size_bytes < needed:
                 raise ConfigError(
-                    f"md_queue_list[{position}]: a faster_fifo.Queue of {queue.max_size_bytes} bytes "
-                    f"cannot hold one tick ({MESSAGE_SIZE + 8} bytes)"
+                    f"{name}[{position}]: a faster_fifo.Queue of {queue.max_size_bytes} bytes "
+                    f"cannot hold one {carries[:-1]} ({needed} bytes)"
                 )
         elif not callable(getattr(queue, "put_nowait", None)):
             raise ConfigError(
-                f"md_queue_list[{position}] is a {type(queue).__name__}: it must be a TickQueue, "
+                f"{name}[{position}] is a {type(queue).__name__}: it must be a {own}, "
                 "a faster_fifo.Queue or have put_nowait"
             )
     if len({id(queue) for queue in queues}) != len(queues):
-        raise ConfigError("md_queue_list names the same queue twice")
+        raise ConfigError(f"{name} names the same queue twice")
     return queues
 
 
@@ -66,7 +72,7 @@ def place_for(queue: Any, position: int) -> TickQueue:
 class FifoForwarder:
     """The shim's own thread and faster-fifo's exported C++ ``queue_put``: no GIL, no Python per tick."""
 
-    def __init__(self, place: TickQueue, fifo: Any, log: TickLog) -> None:
+    def __init__(self, place: TickQueue, fifo: Any, log: TickLog, make: Callable[..., Any] = from_message) -> None:
         spec = importlib.util.find_spec("faster_fifo")
         if spec is None or spec.origin is None:
             raise ConfigError("the faster_fifo module cannot be found")
@@ -75,16 +81,17 @@ class FifoForwarder:
             raise ConfigError(f"{spec.origin!r} does not export queue_put; install faster-fifo 1.4.7 or later")
         self.place, self.fifo, self._log = place, fifo, log  # what the thread uses must outlive it
         self._handle = new_handle()
+        prefix, suffix = message_frame(make)
         lib().forwarder_start(
             place.handle,
             log.handle,
             ct.cast(put, ct.c_void_p),
             ct.addressof(fifo.queue_obj_buffer),
             ct.addressof(fifo.shared_memory),
-            MESSAGE_PREFIX,
-            len(MESSAGE_PREFIX),
-            MESSAGE_SUFFIX,
-            len(MESSAGE_SUFFIX),
+            prefix,
+            len(prefix),
+            suffix,
+            len(suffix),
             ct.byref(self._handle),
         )
 
@@ -159,5 +166,6 @@ class PutForwarder:
 Forwarder = FifoForwarder | PutForwarder
 
 
-def start_forwarder(place: TickQueue, target: Any, log: TickLog) -> Forwarder:
-    return FifoForwarder(place, target, log) if is_faster_fifo(target) else PutForwarder(place, target, log)
+def start_forwarder(place: TickQueue, target: Any, log: TickLog, make: Callable[..., Any] = from_message) -> Forwarder:
+    """*make*: what turns a message back into an object, where the queue carries bytes."""
+    return FifoForwarder(place, target, log, make) if is_faster_fifo(target) else PutForwarder(place, target, log)

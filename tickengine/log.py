@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _segments
-from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError
+from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError, ShimError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
@@ -98,6 +98,14 @@ class TickLog:
     @property
     def name(self) -> str:
         return _segments.name_in(self.info().name, self.path)
+
+    @property
+    def carries(self) -> str:
+        """``"ticks"``, or ``"bars"`` if it is the log of a `BarEngine`."""
+        try:
+            return "bars" if self.status_text().get("records") == "bars" else "ticks"
+        except ShimError:
+            return "ticks"  # damaged: nothing of a bar engine's making
 
     @property
     def capacity(self) -> int:

@@ -19,6 +19,8 @@ from ._taking import Rebound, Taking, nothing_yet
 from .log import TickLog
 from .tick import KIND_TICK, TickFlag
 
+_KINDS = {"ticks": "TickQueue", "bars": "BarQueue"}
+
 
 class TickQueue(Taking):
     """Ticks for one worker.
@@ -40,6 +42,9 @@ class TickQueue(Taking):
             counted in `skipped`.
         name: by which another process can take the queue up; default is a random one.
     """
+
+    carries = "ticks"
+    """What its log must have in it."""
 
     _owner_pid: int | None  # the process that made it, None where it was attached
 
@@ -101,18 +106,26 @@ class TickQueue(Taking):
             NotFoundError: neither a queue nor an engine has that name.
             BusyError: the queue has a living reader (raised by the first read).
         """
-        try:
+        if cls._is_queue(name):
             queue = cls._from_path(_segments.queue_path(name))
-        except NotFoundError:
-            pass
-        else:
             if instruments is not None or start != "now" or events or wait != "adaptive" or skip:
                 raise ConfigError(f"{name!r} is a queue with a filter and options of its own; attach it by name alone")
             return queue
-        log = TickLog.attach(name)
+        log = cls._log_to_read(name)
         queue = cls(instruments, start=start, events=events, wait=wait, skip=skip)
         queue.bind(log)
         return queue
+
+    @staticmethod
+    def _is_queue(name: str) -> bool:
+        return os.path.exists(_segments.queue_path(name))
+
+    @classmethod
+    def _log_to_read(cls, name: str) -> TickLog:
+        log = TickLog.attach(name)
+        if log.carries != cls.carries:
+            raise ConfigError(f"engine {name!r} gives {log.carries}: use {_KINDS[log.carries]}.attach")
+        return log
 
     @classmethod
     def _from_path(cls, path: bytes) -> TickQueue:
@@ -217,6 +230,8 @@ class TickQueue(Taking):
             raise Closed(f"the engine that fed queue {self.name!r} has ended and its log is gone") from None
         if log.info().unique_id != info.log_id:
             raise Closed(f"the engine that fed queue {self.name!r} has ended; another one has its name now")
+        if log.carries != self.carries:
+            raise ConfigError(f"queue {self.name!r} is one of {log.carries}: attach it as a {_KINDS[log.carries]}")
         reader = new_handle()
         try:
             lib().reader_open(self.handle, log.handle, ct.byref(reader))

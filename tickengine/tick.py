@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes as ct
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -353,8 +353,9 @@ def from_message(message: bytes | bytearray | memoryview) -> Tick:
     return tick
 
 
-def _message_frame() -> tuple[bytes, bytes]:
-    """What stands before and behind the message so that `pickle.loads` of the whole is a `Tick`.
+def message_frame(make: Callable[..., Any] = from_message) -> tuple[bytes, bytes]:
+    """What stands before and behind the message so that `pickle.loads` of the whole is a `Tick`, or what else
+    *make*, a function of a module, makes of it.
 
     A faster-fifo consumer unpickles every message unless told otherwise. Framed like this, raw record
     bytes written by C++ come out as ticks whatever the consumer knew when its queue was made.
@@ -365,11 +366,16 @@ def _message_frame() -> tuple[bytes, bytes]:
         return b"\x8c" + bytes([len(s)]) + s.encode("ascii")
 
     size = struct.pack("<I", RECORD_SIZE + _EXCHANGE_INST_ID_SIZE)
-    return b"\x80\x04" + text(__name__) + text("from_message") + b"\x93B" + size, b"\x85R."
+    return b"\x80\x04" + text(make.__module__) + text(make.__name__) + b"\x93B" + size, b"\x85R."
 
 
-MESSAGE_PREFIX, MESSAGE_SUFFIX = _message_frame()
-MESSAGE_SIZE = len(MESSAGE_PREFIX) + RECORD_SIZE + _EXCHANGE_INST_ID_SIZE + len(MESSAGE_SUFFIX)
+def message_size(make: Callable[..., Any] = from_message) -> int:
+    """Bytes of such a message."""
+    return sum(map(len, message_frame(make))) + RECORD_SIZE + _EXCHANGE_INST_ID_SIZE
+
+
+MESSAGE_PREFIX, MESSAGE_SUFFIX = message_frame()
+MESSAGE_SIZE = message_size()
 
 
 class Event(ct.Structure):

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 4
+#define TK_ABI_VERSION 5
 
 enum {
     TK_OK = 0,
@@ -163,6 +163,11 @@ TK_API int32_t tk_writer_tick(tk_writer *writer, uint32_t layout, const void *de
 /* The same with a receive time of the caller's: for a recording that is played again. */
 TK_API int32_t tk_writer_tick_at(tk_writer *writer, uint32_t layout, const void *depth_market_data,
                                  int64_t realtime_ns, int64_t monotonic_ns);
+
+/* Publish a whole record that the caller has made and readers take as they take a tick: 448 bytes with
+ * InstrumentID, ExchangeID, Flags and everything else as it is to be. Stamp, Instrument, Kind, TickNumber and
+ * InstrumentNumber are filled in; RecvTime and RecvMonotonic are now. For a log that carries bars. */
+TK_API int32_t tk_writer_record(tk_writer *writer, const void *record);
 
 /* A product's hours, in seconds of the local (China) day, [start, end), none across midnight: a night
  * session to 02:30 is two. */

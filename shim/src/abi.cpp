@@ -193,6 +193,12 @@ int32_t tk_writer_tick_at(tk_writer* writer, uint32_t layout, const void* depth_
     return TK_OK;
 }
 
+int32_t tk_writer_record(tk_writer* writer, const void* record) {
+    if (record == nullptr) return fail(TK_E_ARG, "the record is null");
+    writer->writer.publish_record(static_cast<const char*>(record), writer->writer.clock().now());
+    return TK_OK;
+}
+
 int32_t tk_writer_set_rules(tk_writer* writer, const tk_product_rule* products, uint32_t count,
                             const int32_t* holidays, uint32_t holiday_count, int32_t first_day, int32_t last_day) {
     return guarded("tk_writer_set_rules", [&] {

@@ -259,6 +259,52 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
     }
 }
 
+void Writer::publish_record(const char* record, const Stamp& stamp) {
+    const Turn turn(this);
+    Record r;
+    std::memcpy(static_cast<void*>(&r), record, sizeof r);
+    r.ExchangeID[sizeof r.ExchangeID - 1] = r.InstrumentID[sizeof r.InstrumentID - 1] = '\0';
+    // The index looks ids up as they stand in a vendor's struct.
+    static constexpr std::uint32_t kNewest = 3;
+    const DepthLayout& layout = *depth_layout(kNewest);
+    alignas(8) char depth[1024] = {};
+    std::memcpy(depth + layout.instrument_id, r.InstrumentID,
+                strnlen(r.InstrumentID, layout.instrument_id_size < kInstrumentIdSize ? layout.instrument_id_size : kInstrumentIdSize));
+    std::memcpy(depth + depth::kExchangeID, r.ExchangeID, strnlen(r.ExchangeID, sizeof r.ExchangeID));
+    const std::uint32_t index = index_.find(layout, depth);
+    InstrumentEntry* entry = nullptr;
+    InstrumentEntry* primary = nullptr;
+    Private* counter = &overflow_;
+    if (index != kNoInstrument) {
+        entry = &log_->instruments[index];
+        private_[index].primary = log_->primary_of(index);
+        primary = &log_->instruments[private_[index].primary];
+        counter = &private_[private_[index].primary];
+    }
+    r.RecvTime = stamp.realtime;
+    r.RecvMonotonic = stamp.monotonic;
+    r.Instrument = index;
+    r.Kind = kTick;
+    r.TickNumber = ticks_;
+    r.InstrumentNumber = index == kNoInstrument ? 0 : counter->count;
+    flags_ = r.Flags;
+    Record* slot;
+    const std::uint64_t sequence = begin(&slot);
+    const auto* words = reinterpret_cast<const char*>(&r);
+    copy_to_shared(reinterpret_cast<char*>(slot) + 8, words + 8, kRecordWords - 1);
+    __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);  // SYNC stamp (release)
+    if (entry == nullptr) {
+        static const std::atomic<std::uint64_t> everyone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
+        finish(sequence, ticks_ + 1, events_, everyone);
+        return;
+    }
+    ++counter->count;
+    entry->LatestStamp.store(sequence + 1, std::memory_order_relaxed);
+    primary->PrimaryLatestStamp.store(sequence + 1, std::memory_order_relaxed);
+    primary->Count.store(counter->count, std::memory_order_release);  // SYNC count (release): as in publish_tick()
+    finish(sequence, ticks_ + 1, events_, entry->Want);
+}
+
 void Writer::mark_repeated(Record* slot, std::uint32_t index) {
     const Record* before = index == kNoInstrument ? nullptr : newest_of(index);
     if (before == nullptr || !same_content(before, slot)) return;

@@ -32,6 +32,8 @@ public:
     // Any thread; two at once are serialised by a spin lock that lives in this process only.
     void publish_tick(const DepthLayout& layout, const char* depth, const Stamp& stamp);
     void publish_event(const Event& event, const Stamp& stamp);
+    // A record of 448 bytes that somebody else has made. What places it in the log is filled in.
+    void publish_record(const char* record, const Stamp& stamp);
     // From any thread. The old rules are freed after the turn, so the vendor's thread waits for a swap only.
     void set_rules(std::unique_ptr<Rules> rules);
     const Clock& clock() const { return *clock_; }

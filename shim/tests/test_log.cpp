@@ -39,6 +39,74 @@ TEST(ticks_are_read_in_order_with_their_numbers) {
     CHECK_EQ(t.log.header->Events.load(), 1u);
 }
 
+TEST(records_of_the_callers_making_are_read_like_ticks) {
+    TestLog t(4);
+    auto all = t.queue();
+    auto one = t.queue({"IF2512"});
+    auto skipping = t.queue({}, TK_START_NOW, false, tk::kAuction);
+    for (auto* q : {&all, &one, &skipping}) (*q)->open();
+    tk::Record r{};
+    std::memset(static_cast<void*>(&r), 0x5A, sizeof r);
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        std::strcpy(r.InstrumentID, i == 1 ? "IF2512" : "rb2601");
+        std::strcpy(r.ExchangeID, i == 1 ? "CFFEX" : "SHFE");
+        r.Flags = i == 1 ? tk::kAuction : 0;
+        r.Turnover = i;
+        t.writer->publish_record(reinterpret_cast<const char*>(&r), {1000, 2000});
+    }
+    const Taken got = take(*all->reader);
+    REQUIRE(got.count() == 3);
+    const std::uint64_t numbers[] = {0, 0, 1};
+    const std::uint32_t indices[] = {0, 1, 0};
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        const tk::Record& found = got.records[i];
+        CHECK_EQ(found.Stamp, i + 1u);
+        CHECK_EQ(found.TickNumber, i);
+        CHECK_EQ(found.InstrumentNumber, numbers[i]);
+        CHECK_EQ(found.Instrument, indices[i]);
+        CHECK_EQ(found.RecvTime, 1000);
+        CHECK_EQ(found.RecvMonotonic, 2000);
+        CHECK_EQ(found.Kind, tk::kTick);
+        CHECK_EQ(found.Turnover, static_cast<double>(i));
+        CHECK_EQ(found.Reserved0, 0x5A);
+        CHECK_EQ(found.Volume, 0x5A5A5A5A);
+    }
+    const Taken filtered = take(*one->reader);
+    REQUIRE(filtered.count() == 1);
+    CHECK_EQ(std::string(filtered.records[0].InstrumentID), "IF2512");
+    CHECK_EQ(take(*skipping->reader).count(), 2u);
+    tk::Record newest;
+    CHECK_EQ(tk::read_latest(t.log, "rb2601", &newest), TK_OK);
+    CHECK_EQ(newest.Stamp, 3u);
+    // A text that fills its array is cut, not run over; a full table of instruments stops nobody.
+    std::memset(r.InstrumentID, 'x', sizeof r.InstrumentID);
+    std::memset(r.ExchangeID, 'y', sizeof r.ExchangeID);
+    t.writer->publish_record(reinterpret_cast<const char*>(&r), {1000, 2000});
+    CHECK_EQ(std::string(take(*all->reader).records[0].InstrumentID), std::string(80, 'x'));
+    for (int i = 0; i < 20; ++i) {
+        std::strcpy(r.InstrumentID, ("id" + std::to_string(i)).c_str());
+        t.writer->publish_record(reinterpret_cast<const char*>(&r), {1000, 2000});
+    }
+    const Taken last = take(*all->reader);
+    CHECK_EQ(last.info.received + last.info.lost, 24u);
+    CHECK_EQ(last.records.back().Instrument, tk::kNoInstrument);
+}
+
+TEST(a_writer_goes_on_behind_records_of_the_callers_making) {
+    TestLog t(16);
+    tk::Record r{};
+    std::strcpy(r.InstrumentID, "rb2601");
+    t.writer->publish_record(reinterpret_cast<const char*>(&r), {1000, 2000});
+    t.forget_writer();
+    t.open();
+    t.writer->publish_record(reinterpret_cast<const char*>(&r), {1000, 2000});
+    auto q = t.queue({}, TK_START_OLDEST);
+    const Taken got = take(q->open());
+    REQUIRE(got.count() == 2);
+    CHECK_EQ(got.records[1].InstrumentNumber, 1u);
+    CHECK_EQ(got.records[1].TickNumber, 1u);
+}
+
 TEST(events_come_in_their_place_and_only_to_those_that_want_them) {
     TestLog t(16);
     auto with = t.queue({}, TK_START_NOW, true);

@@ -28,6 +28,7 @@ GENUINE = ("order_latency", "vendor", "vendor_rate")
 
 # By script: the least that it can be asked for, then the columns of a table that must be there.
 SCRIPTS = {
+    "bars": ("--ticks 5000 --instruments 1 3", {"medians": "ticks/s"}),
     "fanout": (
         "--chunks 1 --seconds 0.01 --queues 0 1 --spin --block 1 --no-valgrind",
         {"bound, medians": "wall ns", "flood, medians": "lost %", "burst and paced, medians": "wakes"},

@@ -26,6 +26,10 @@ def tick(last: float, *, instrument: str = "rb2605", at: float = 0.0, volume: in
         "Turnover": volume * last * 10,
         "OpenInterest": 100.0,
         "ExchangeTime": MORNING + int(at * NS),
+        "RecvTime": MORNING + int(at * NS),
+        "Flags": 0,
+        "Kind": 0,
+        "InstrumentNumber": 0,
     }
     return SimpleNamespace(**{**values, **more})
 

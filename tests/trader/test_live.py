@@ -9,8 +9,8 @@ import pytest
 from live_support import Ticks, tick
 
 from tickengine import ConfigError
+from tickengine.bars import BarBuilder, seconds_of
 from tickengine.live import AbstractStrategy, Bar, get_command_line_parser
-from tickengine.live.bars import BarBuilder, seconds_of
 from tickengine.live.runner import Runner
 from tickengine.trader.limits import LimitRefused, Limits
 from tickengine.trader.paper import PaperTrader
@@ -235,26 +235,34 @@ def test_bars_by_hand() -> None:
         builder.take(tick(p, at=at, volume=v)) for p, at, v in ((1.0, 0, 5), (3.0, 29, 6), (2.0, 31, 9), (4.0, 60, 9))
     ]
     assert [[(b.period, b.Volume, b.ClosePrice, b.ticks) for b in ended] for ended in seen] == [
-        [], [], [("30s", 1, 3.0, 2)], [("30s", 3, 2.0, 1), ("60", 4, 2.0, 3)],
+        [], [], [("30s", 1, 3.0, 2)], [("30s", 3, 2.0, 1), ("1m", 4, 2.0, 3)],
     ]  # fmt: skip
 
 
 def test_a_bar_ends_without_a_later_tick_and_late_ticks_are_left_out() -> None:
     builder = BarBuilder(["1m"])
-    first = tick(1.0)
+    first = tick(1.0, volume=1)
     builder.take(first)
-    assert list(builder.overdue(first.ExchangeTime + 61 * 10**9)) == []
-    (bar,) = builder.overdue(first.ExchangeTime + 62 * 10**9)
+    builder.take(tick(2.0, at=1, volume=2))
+    assert builder.advance(first.RecvTime + 61 * 10**9) == []
+    (bar,) = builder.advance(first.RecvTime + 62 * 10**9)
     assert bar.start == first.ExchangeTime
-    assert builder.take(tick(9.0, at=30)) == [] and list(builder.overdue(2**62)) == []
-    assert bar.HighestPrice == 1.0
+    assert builder.take(tick(9.0, at=30, volume=3)) == [] and builder.advance(2**62) == []
+    assert bar.HighestPrice == 2.0 and builder.left_out["late"] == 1
 
 
 def test_ticks_without_time_or_price_make_no_bars() -> None:
     builder = BarBuilder(["1m"])
-    builder.take(tick(1.0, ExchangeTime=0))
-    builder.take(tick(float("nan")))
-    assert list(builder.overdue(2**62)) == []
+    builder.take(tick(1.0, volume=1, ExchangeTime=0))
+    builder.take(tick(float("nan"), volume=2))
+    assert builder.advance(2**62) == [] and builder.finish() == []
+    assert (builder.left_out["no_time"], builder.left_out["no_price"]) == (1, 1)
+
+
+def test_periods_reach_the_strategy_as_they_were_given() -> None:
+    strategy = make(periods=[60, "30s"])
+    run(strategy, [tick(3000.0, at=at, volume=at) for at in (0, 20, 70)])
+    assert [line[0] for line in strategy.story if line[0] in ("60", "30s", "1m")] == ["60", "30s"]
 
 
 @pytest.mark.parametrize("wrong", ["", "0m", "7m", "1w", "m", -5, 1.5, "2d"])

@@ -9,7 +9,7 @@
     run_live(Mine, {}, options=options)
 """
 
-from .bars import Bar
+from ..bars import Bar
 from .options import Options, get_command_line_parser
 from .runner import run_live
 from .strategy import AbstractStrategy

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import queue as stdlib_queue
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .._errors import Closed, ConfigError, EngineError
+from ..bars import Bar, BarBuilder, ReceiveClock, seconds_of
 from ..engine import TickEngine
 from ..queue import TickQueue
 from ..trader.book import Change
@@ -16,13 +17,12 @@ from ..trader.engine import TraderEngine
 from ..trader.paper import PaperTrader
 from ..trader.trader import Trader
 from .accounts import Account
-from .bars import BarBuilder
 from .options import Options
 from .strategy import AbstractStrategy
 
 _LONGEST_WAIT_S = 0.25
 _ENDED_S = 5.0
-_CONFIG_KEYS = ("parameters", "periods", "description", "wait", "cancel_on_exit")
+_CONFIG_KEYS = ("parameters", "periods", "any_hour", "description", "wait", "cancel_on_exit")
 
 
 def run_live(
@@ -34,7 +34,8 @@ def run_live(
     market-data front only.
 
     Args:
-        config: ``parameters``, ``periods``, ``description`` for the strategy; ``wait`` for its queue
+        config: ``parameters``, ``periods``, ``description`` for the strategy; ``any_hour`` (False) for its bars, as
+            in `BarBuilder`; ``wait`` for its queue
             ("adaptive", "spin", "block"); ``cancel_on_exit`` (False): cancel its orders under way at the end.
 
     Raises:
@@ -62,7 +63,8 @@ def run_live(
     try:
         engine = _engine(account, instruments, queue, options)
         with engine, _trader(account, options) as trader:
-            runner = Runner(strategy, queue, trader, seconds=options.get_seconds())
+            any_hour = bool(config.get("any_hour"))
+            runner = Runner(strategy, queue, trader, seconds=options.get_seconds(), any_hour=any_hour)
             try:
                 runner.run()
                 if not strategy.should_exit and not engine.is_alive():
@@ -117,16 +119,25 @@ class Runner:
 
     Args:
         seconds: how long at most; None: until the strategy wants to end.
+        any_hour: bars by the clock alone.
     """
 
     def __init__(
-        self, strategy: AbstractStrategy, queue: TickQueue, trader: Trader, *, seconds: float | None = None
+        self,
+        strategy: AbstractStrategy,
+        queue: TickQueue,
+        trader: Trader,
+        *,
+        seconds: float | None = None,
+        any_hour: bool = False,
     ) -> None:
         self._strategy = strategy
         self._queue = queue
         self._trader = trader
         self._paper = trader if isinstance(trader, PaperTrader) else None
-        self._bars = BarBuilder(strategy.periods)
+        self._periods = {seconds_of(period): str(period) for period in strategy.periods}
+        self._bars = BarBuilder(strategy.periods, any_hour=any_hour) if strategy.periods else None
+        self._clock = ReceiveClock()
         self._end = None if seconds is None else time.monotonic() + seconds
         self._connected = False
         strategy._trader = trader
@@ -156,9 +167,8 @@ class Runner:
             self._tell()
             if self._trader.failure:
                 raise EngineError(f"trading has ended: {self._trader.failure}")
-            if strategy.periods:
-                for bar in self._bars.overdue(time.time_ns()):
-                    strategy.on_bar(bar.InstrumentID, bar.period, bar)
+            if self._bars is not None:
+                self._give(self._bars.advance(self._clock.now()))
 
     def finish(self, *, cancel: bool) -> None:
         """Tell the strategy that it ends, and cancel its orders under way if that is wanted."""
@@ -184,8 +194,13 @@ class Runner:
             self._paper.take_tick(tick)
         strategy._ticks[tick.InstrumentID] = tick
         strategy.on_tick(tick.InstrumentID, tick)
-        for bar in self._bars.take(tick):
-            strategy.on_bar(bar.InstrumentID, bar.period, bar)
+        if self._bars is not None:
+            self._clock.saw(tick.RecvTime)
+            self._give(self._bars.take(tick))
+
+    def _give(self, bars: Iterable[Bar]) -> None:
+        for bar in bars:
+            self._strategy.on_bar(bar.InstrumentID, self._periods[bar.Period], bar)
 
     def _tell(self) -> None:
         """What has happened to orders; what the callbacks cause is told too."""

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConfigError
+from ..bars import Bar, seconds_of
 from ..products import product_of
 from ..trader import words
 from ..trader.positions import LONG, SHORT
-from .bars import Bar, seconds_of
 
 if TYPE_CHECKING:
     from ..tick import Tick
@@ -29,7 +29,7 @@ class AbstractStrategy:
         instrument_ids: what it gets ticks of.
         parameters: anything it wants to be told; kept as ``self.parameters``.
         base_folder: a directory of its own.
-        periods: bars to build, such as ``["1m", "5m"]``, see `on_bar`.
+        periods: bars to build, such as ``["1m", "5m"]``, see `on_bar`, each once.
         description: words for people.
         logger: default one named after the class.
 
@@ -71,7 +71,7 @@ class AbstractStrategy:
         """A tick of one of the instruments."""
 
     def on_bar(self, instrument_id: str, period: str, bar: Bar) -> None:
-        """A bar has ended."""
+        """A bar has ended. *period* is as it was given in ``periods``; ``docs/bars.md`` says what a bar is."""
 
     def on_order(self, order: Order) -> None:
         """An order of the account has changed."""
