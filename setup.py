@@ -77,8 +77,10 @@ setup(
             sorted(glob.glob("shim/compat/trader/*.cpp"))
             + [f"shim/compat/{name}.cpp" for name in ("address", "connection", "faults", "ftd", "life")],
             include_dirs=["shim/compat"],
-            depends=[*sorted(glob.glob("shim/compat/*.hpp") + glob.glob("shim/compat/trader/*.[hi]*")),
-                     "shim/compat/trader/exports.map"],
+            depends=[
+                *sorted(glob.glob("shim/compat/*.hpp") + glob.glob("shim/compat/trader/*.[hi]*")),
+                "shim/compat/trader/exports.map",
+            ],
             extra_compile_args=[*FLAGS, "-DTK_COMPAT=6713"],
             extra_link_args=["-pthread", "-Wl,--version-script=shim/compat/trader/exports.map"],
             language="c++",

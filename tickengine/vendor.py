@@ -249,8 +249,8 @@ def resolve(library: str | None, kind: Kind = MARKET_DATA) -> tuple[str, str]:
     """Which library to use: (path, how it was found).
 
     Args:
-        library: a path; the name of an installed package; ``"compatible"`` for our own; None to look in ``TICKENGINE_MDAPI`` or ``TICKENGINE_TDAPI``, the known packages and
-            the loader's path, in this order.
+        library: a path; the name of an installed package; ``"compatible"`` for our own; None to look in
+            ``TICKENGINE_MDAPI`` or ``TICKENGINE_TDAPI``, the known packages and the loader's path, in this order.
 
     Raises:
         ConfigError: the path or package does not exist or has no library.

@@ -19,14 +19,14 @@ from feed_support import wait_for
 from one_session import APP_ID, AUTH_CODE, BROKER, INVESTOR, ORDER, PASSWORD, Session, session
 from peer import FIDS, Peer, Request, marked, pack
 
-from tickengine import ConfigError, ShimError, VendorLibraryError, vendor
+from tickengine import ConfigError, VendorLibraryError, vendor
 from tickengine._secret import Secret
 from tickengine.flow import FlowDirectory
 from tickengine.front.trading import TradingFront
 from tickengine.trader.journal import TradeLog
 from tickengine.trader.records import Record, struct_fields
-from tickengine.trader.vendor_td import QUICK, REQUESTS, RESTART, RESUME
 from tickengine.trader.vendor_td import FIRST_ORDER_REQUEST as FIRST
+from tickengine.trader.vendor_td import QUICK, REQUESTS, RESTART, RESUME
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -488,7 +488,7 @@ def test_a_whole_session(front: TradingFront, variant: str, tmp_path: Path) -> N
         filled = buy(engine, volume=3)  # in three pieces
         settled(engine, filled)
         waiting = buy(engine, 2990.0, volume=2)
-        until(engine, lambda: waiting.state == "accepted", "the order in the book")
+        until(engine, lambda: waiting.state == "queueing", "the order in the book")
         front.set_price("rb2605", 2995.0)
         front.cut_at("return", inside=40)  # in the middle of the message of its first fill
         front.set_price("rb2605", 2985.0)
@@ -500,9 +500,10 @@ def test_a_whole_session(front: TradingFront, variant: str, tmp_path: Path) -> N
         settled(engine, unheard)
         engine.wait_ready(30)
         cancelled = buy(engine, 2900.0)
-        until(engine, lambda: cancelled.state == "accepted", "the order in the book")
+        until(engine, lambda: cancelled.state == "queueing", "the order in the book")
         engine.cancel(cancelled)
         settled(engine, cancelled)
+        same_as_the_front(engine, front)
         refused = engine.insert("nowhere99", "0", "0", 1.0, 1)
         settled(engine, refused)
         front.set_status("rb2605", "2")
@@ -511,7 +512,6 @@ def test_a_whole_session(front: TradingFront, variant: str, tmp_path: Path) -> N
         assert [o.state for o in (filled, waiting, unheard, cancelled)] == ["filled", "filled", "filled", "cancelled"]
         assert refused.state == "rejected" and engine.positions.net("rb2605") == 7
         until(engine, lambda: any(r.kind == "rtn_instrument_status" for r in records(engine)), "the status")
-        same_as_the_front(engine, front)
         returns = [r for r in records(engine) if r.kind in ("rtn_order", "rtn_trade", "err_rtn_order_insert")]
     assert len(returns) == front.report().private_messages, "each return exactly once"
     assert rings() == []

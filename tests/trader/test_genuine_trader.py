@@ -19,6 +19,7 @@ from tickengine.trader.vendor_td import FIRST_ORDER_REQUEST, REQUESTS
 
 pytestmark = pytest.mark.genuine
 
+
 def test_a_whole_session(genuine_trader: str, flow: FlowDirectory) -> None:
     with Peer() as peer, session(genuine_trader, flow, peer) as s:
         assert (s.api.version, s.api.tables_of) == ("v6.3.6_20160606 10:26:14", "6.3.6")

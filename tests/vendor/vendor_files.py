@@ -181,11 +181,11 @@ def compatible_library(variant: str) -> Path:
 
 
 COMPATIBLE_TRADERS = {
-    **{"635": "pre-6.3.6", "636": "6.3.6", "6311": "6.3.11", "6313": "6.3.13", "6315": "6.3.15", "63191": "6.3.19_P1"},
-    **{"651": "6.5.1", "6611": "6.6.1_P1", "667": "6.6.7", "669": "6.6.9", "670": "6.7.0", "671": "6.7.1"},
-    **{"672": "6.7.2", "677": "6.7.7", "678": "6.7.8", "679": "6.7.9", "6791": "6.7.9_P1", "6710": "6.7.10"},
-    **{"6711": "6.7.11", "6713": "6.7.13"},
-}
+    "635": "pre-6.3.6", "636": "6.3.6", "6311": "6.3.11", "6313": "6.3.13", "6315": "6.3.15", "63191": "6.3.19_P1",
+    "651": "6.5.1", "6611": "6.6.1_P1", "667": "6.6.7", "669": "6.6.9", "670": "6.7.0", "671": "6.7.1",
+    "672": "6.7.2", "677": "6.7.7", "678": "6.7.8", "679": "6.7.9", "6791": "6.7.9_P1", "6710": "6.7.10",
+    "6711": "6.7.11", "6713": "6.7.13",
+}  # fmt: skip
 """TK_COMPAT and the version in the atlas."""
 
 
@@ -200,7 +200,13 @@ def compatible_trader_library(variant: str) -> Path:
     sources = [*sorted(p for p in folder.glob("*.cpp") if p.name != "version.cpp"), *shared]
     state = _state([*COMPATIBLE_SOURCES.glob("*.?pp"), *folder.glob("*.?pp"), *folder.glob("*.inc")])
     same = _made(f"compatible-trader-{state}.o", ["-r", "-nostdlib", *sources])
-    link = ["-shared", f"-DTK_COMPAT={variant}", folder / "version.cpp", same, f"-Wl,--version-script={folder}/exports.map"]
+    link = [
+        "-shared",
+        f"-DTK_COMPAT={variant}",
+        folder / "version.cpp",
+        same,
+        f"-Wl,--version-script={folder}/exports.map",
+    ]
     return _made(f"libcompatible-trader-{variant}-{state}.so", link)
 
 
