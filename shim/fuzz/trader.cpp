@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "ftd.hpp"
 #include "input.hpp"
+#include "tests/trader_host.hpp"
 #include "trader/dispatch.hpp"
-#include "trader/interface.hpp"
 #include "world.hpp"
 
 namespace {
@@ -18,42 +16,6 @@ namespace {
 using namespace compat;
 using namespace compat::trader;
 using fuzz::Input;
-
-// A host: the word that an object with virtual functions begins with, and what it must know to read its arguments.
-struct Host {
-    void* const* vtable;
-    Version version;
-    std::vector<std::pair<int, const Answer*>> answers;  // by slot
-    std::vector<std::size_t> sizes;
-    std::uint64_t calls = 0, sum = 0;
-
-    void add(const void* data, std::size_t size) {
-        for (std::size_t i = 0; data != nullptr && i < size; ++i) sum = sum * 31 + static_cast<const std::uint8_t*>(data)[i];
-    }
-};
-
-constexpr int kSlots = 192;
-constexpr std::size_t kInfoSize = 88;
-
-// Called with the arguments of the slot's own shape, of which it looks at no more than there are.
-template <int slot>
-void hear(Host* host, const void* data, const void* info, int, bool) {
-    ++host->calls;
-    PROMISE(slot < static_cast<int>(slots(kCallbacks, host->version)));
-    for (std::size_t i = 0; i < host->answers.size(); ++i) {
-        const auto& [at, answer] = host->answers[i];
-        if (at != slot) continue;
-        PROMISE(answer->shape == Shape::kAnswer || data != nullptr);
-        host->add(data, host->sizes[i]);
-        if (answer->shape != Shape::kReturn) host->add(info, kInfoSize);
-    }
-}
-
-template <int... I>
-void* const* functions(std::integer_sequence<int, I...>) {
-    static void* const all[] = {reinterpret_cast<void*>(hear<I>)...};
-    return all;
-}
 
 void put(Bytes* out, std::uint16_t v) {
     std::uint8_t two[2];
@@ -111,11 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const std::string prefix = fuzz::directory() + "/";
     for (const char* file : {"DialogRsp", "QueryRsp", "TradingDay", "Private", "Public"}) unlink((prefix + file + ".con").c_str());
-    Host host{functions(std::make_integer_sequence<int, kSlots>()), version, {}, {}};
-    for (const Answer& a : kAnswers) {
-        host.answers.emplace_back(slot_of(kCallbacks, version, a.callback), &a);
-        host.sizes.push_back(Layout(a.type, a.field, version).size());
-    }
+    Host host(version);
     Faults faults;
     faults.poison = (how & 2) != 0;
     Dispatcher dispatcher(version, prefix, faults);
@@ -141,6 +99,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PROMISE(std::strlen(dispatcher.trading_day()) <= 8);
     PROMISE(dispatcher.wanted().size() == 2u + (how >> 2 & 1) + (how >> 3 & 1));
     dispatcher.disconnected(0x1001);
-    PROMISE(host.calls >= 2);
+    PROMISE(host.calls >= 2 && host.strangers == 0 && host.nulls == 0);
     return 0;
 }

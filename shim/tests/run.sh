@@ -102,7 +102,7 @@ $out/replay_$target: $out/fuzz_$target.o $parts shim/fuzz/wrapped
         echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp -o \$@"
         trader="shim/compat/trader/dispatch.cpp shim/compat/trader/flow.cpp shim/compat/trader/structs.cpp"
         trader="shim/compat/tests/test_trader.cpp $trader shim/compat/faults.cpp shim/compat/ftd.cpp"
-        echo "$out/test_trader: $trader $(echo shim/compat/*.hpp shim/compat/trader/*.hpp shim/compat/trader/*.inc)"
+        echo "$out/test_trader: $trader $(echo shim/compat/*.hpp shim/compat/t*/*.hpp shim/compat/trader/*.inc)"
         echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat $trader -o \$@"
         echo "$rules$replays"
         echo "-include $out/*.d"

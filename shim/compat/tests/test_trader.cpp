@@ -4,16 +4,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <map>
-#include <memory>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "ftd.hpp"
 #include "trader/dispatch.hpp"
 #include "trader/interface.hpp"
+#include "trader_host.hpp"
 
 namespace {
 
@@ -30,54 +28,6 @@ const char* g_test = "";
             ++g_failures;                                                                  \
         }                                                                                  \
     } while (0)
-
-// ---- a host that hears every slot ----------------------------------------------------------------
-
-struct Heard {
-    int slot;
-    std::uint64_t sum;
-};
-
-struct Host {
-    void* const* vtable;
-    Version version = kNewest;
-    std::map<int, std::pair<Shape, std::size_t>> slots;  // shape and size of the data, of the callbacks with a struct
-    std::vector<Heard> heard;
-};
-
-std::uint64_t every_byte(const void* data, std::size_t size) {
-    std::uint64_t sum = 1;
-    for (std::size_t i = 0; data != nullptr && i < size; ++i) sum = sum * 31 + static_cast<const std::uint8_t*>(data)[i];
-    return sum;
-}
-
-// As the host's function in that slot: it looks at the arguments that its shape has, and at each of their bytes.
-template <int slot>
-void hear(Host* host, const void* data, const void* info, int, bool) {
-    std::uint64_t sum = 0;
-    const auto found = host->slots.find(slot);
-    if (found != host->slots.end()) {
-        sum = every_byte(data, found->second.second);
-        if (found->second.first != Shape::kReturn) sum += every_byte(info, 88);
-    }
-    host->heard.push_back({slot, sum});
-}
-
-constexpr int kSlots = 192;
-template <int... I>
-void* const* functions(std::integer_sequence<int, I...>) {
-    static void* const all[] = {reinterpret_cast<void*>(hear<I>)...};
-    return all;
-}
-
-std::unique_ptr<Host> make_host(Version version) {
-    auto host = std::make_unique<Host>();
-    host->vtable = functions(std::make_integer_sequence<int, kSlots>());
-    host->version = version;
-    for (const Answer& a : kAnswers)
-        host->slots[slot_of(kCallbacks, version, a.callback)] = {a.shape, Layout(a.type, a.field, version).size()};
-    return host;
-}
 
 std::string g_directory;
 
@@ -232,18 +182,18 @@ void days_have_numbers() {
 void a_flow_is_remembered_and_belongs_to_its_day() {
     g_test = "flows";
     const std::string prefix = fresh_prefix();
-    const auto host = make_host(v6713);
+    Host host(v6713);
     const auto number = [](Dispatcher* d) { return d->wanted()[1].number; };
     {
         Dispatcher d(v6713, prefix, Faults());
-        d.set_spi(host.get());
+        d.set_spi(&host);
         d.subscribe(kPrivate, kResume);
         CHECK(d.wanted().size() == 3 && number(&d) == 0 && std::string(d.trading_day()) == "19800100");
         d.connected();
         d.message(login("20260105").message());
         d.message(Built(0xf001, kPrivate, 1).field(0x0401, Bytes(635)).message());
         d.message(Built(0xf001, kPrivate, 2).field(0x0401, Bytes(635)).message());
-        CHECK(number(&d) == 2 && host->heard.size() == 4);
+        CHECK(number(&d) == 2 && host.calls == 4);
         // Nobody hears it: it is to come again, and nothing behind it may count.
         d.set_spi(nullptr);
         d.message(Built(0xf001, kPrivate, 3).field(0x0401, Bytes(635)).message());
@@ -251,13 +201,13 @@ void a_flow_is_remembered_and_belongs_to_its_day() {
     }
     for (const Resume mode : {kRestart, kResume, kQuick}) {
         Dispatcher d(v6713, prefix, Faults());
-        d.set_spi(host.get());
+        d.set_spi(&host);
         d.subscribe(kPrivate, mode);
         CHECK(number(&d) == (mode == kRestart ? 0 : mode == kResume ? 2 : 0xffffffff));
         CHECK(std::string(d.trading_day()) == "20260105");
     }
     Dispatcher d(v6713, prefix, Faults());
-    d.set_spi(host.get());
+    d.set_spi(&host);
     d.subscribe(kPrivate, kResume);
     d.connected();
     d.message(login("20260106").message());
@@ -289,11 +239,11 @@ void anything_a_front_sends(std::uint32_t seed) {
     const int failures = g_failures;
     for (int v = 0; v < kVersionCount; ++v) {
         const Version version = static_cast<Version>(v);
-        const auto host = make_host(version);
+        Host host(version);
         Faults faults;
         faults.poison = below(2) != 0;
         Dispatcher d(version, fresh_prefix(), faults);
-        d.set_spi(host.get());
+        d.set_spi(&host);
         if (below(4)) d.subscribe(kPrivate, kResume);
         if (below(4)) d.subscribe(kPublic, kRestart);
         std::uint32_t next[kCountedSeries] = {1, 1, 1, 1, 1};
@@ -314,17 +264,16 @@ void anything_a_front_sends(std::uint32_t seed) {
             d.message(built.message());
             CHECK(d.wanted().size() >= 2);
             if (!d.deaf()) continue;
-            const std::size_t before = host->heard.size();
+            const std::uint64_t before = host.calls;
             d.disconnected(0x1001);
-            CHECK(host->heard.size() == before + 1);
+            CHECK(host.calls == before + 1 && host.last_number == 0x1001);
             d.connected();
             next[kDialog] = next[kQuery] = 1;
             for (const Dispatcher::Wanted& w : d.wanted()) {
                 if (w.series == kPrivate) next[kPrivate] = w.number + 1;
             }
         }
-        CHECK(host->heard.size() > 100);
-        for (const Heard& h : host->heard) CHECK(h.slot < static_cast<int>(slots(kCallbacks, version)));
+        CHECK(host.calls > 100 && host.strangers == 0 && host.nulls == 0);
     }
     if (g_failures != failures) std::printf("seed %u\n", seed);
 }

@@ -25,8 +25,7 @@ bool find(const Message& m, std::uint16_t id, Field* out) {
 }  // namespace
 
 Dispatcher::Dispatcher(Version version, const std::string& flow_prefix, const Faults& faults)
-    : version_(version),
-      flow_prefix_(flow_prefix),
+    : flow_prefix_(flow_prefix),
       faults_(faults),
       info_layout_(kRspInfo, kInfoField, version),
       front_connected_(slot_of(kCallbacks, version, "OnFrontConnected")),

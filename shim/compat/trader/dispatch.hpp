@@ -86,7 +86,6 @@ private:
     void taken(std::uint16_t series, std::uint32_t number);
     void new_day(const char (&day)[9]);
 
-    const Version version_;
     const std::string flow_prefix_;
     const Faults faults_;
     const Layout info_layout_;
