@@ -63,7 +63,7 @@ bool parse_word(const std::string& word, const FaultWords& words, Faults* out) {
         return words.is_request(text);
     };
     for (const Flag& flag : kFlags) {
-        if (word != flag.word || (flag.of_ticks && !words.ticks)) continue;
+        if (word != flag.word || (flag.of_ticks && !words.market_data)) continue;
         out->*flag.member = true;
         return true;
     }
@@ -71,13 +71,13 @@ bool parse_word(const std::string& word, const FaultWords& words, Faults* out) {
     if (equals == std::string::npos) return false;
     const std::string name = word.substr(0, equals);
     const std::string value = word.substr(equals + 1);
-    if (words.ticks && name == "abort-after") return parse_number(value, &out->abort_after);
-    if (words.ticks && name == "segv-after") return parse_number(value, &out->segv_after);
+    if (words.market_data && name == "abort-after") return parse_number(value, &out->abort_after);
+    if (words.market_data && name == "segv-after") return parse_number(value, &out->segv_after);
     if (name == "slow-release") return parse_number(value, &out->slow_release_ms);
     if (name == "silence") return parse_number(value, &out->silence_s);
     if (name == "hang-in") return parse_request(value, &out->hang_in);
     if (name == "abort-in") return parse_request(value, &out->abort_in);
-    if (name == "freed-in") return parse_request(value, &out->freed_in);
+    if (words.market_data && name == "freed-in") return parse_request(value, &out->freed_in);
     return false;
 }
 

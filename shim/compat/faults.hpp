@@ -37,7 +37,7 @@ struct Faults {
 
 // What one of the two libraries can do wrong.
 struct FaultWords {
-    bool ticks;  // it has ticks, and the words about them
+    bool market_data;  // it has ticks and subscriptions, and the words about them
     bool (*is_request)(const std::string& function);
 };
 extern const FaultWords kMarketDataFaults;

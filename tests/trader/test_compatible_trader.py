@@ -5,6 +5,11 @@ is installed, goes through the same."""
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -465,7 +470,12 @@ def test_content_that_contradicts_itself(flow: FlowDirectory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("null-tick", "unknown fault 'null-tick'"), ("hang-in=ReqMagic", "unknown fault")]
+    ("fault", "words"),
+    [
+        ("null-tick", "unknown fault 'null-tick'"),
+        ("hang-in=ReqMagic", "unknown fault"),
+        ("freed-in=ReqOrderInsert", "unknown fault"),
+    ],
 )
 def test_faults_that_it_does_not_know(
     fault: str, words: str, flow: FlowDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -484,6 +494,53 @@ def test_nulls_and_poison_hurt_nobody(flow: FlowDirectory, monkeypatch: pytest.M
         assert (login.data, login.error_id) == (None, 0)
         peer.push(0xF001, pack(0x0401, marked(0x0401)))
         assert s.next("rtn_order").data == read_in("6.7.13", "Order", marked(0x0401))
+
+
+def test_answers_without_their_parts(
+    flow: FlowDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TICKENGINE_COMPAT_TRADER_FAULTS", "null-info, null-data, print, slow-release=1")
+    with Peer() as peer, session(library_of("6713"), flow, peer) as s:
+        assert s.log_in().data is None
+        peer.request(0x3000)
+        peer.answers[0x4013] = lambda r: [(0x4014, [pack(0, WORDS), pack(0x040F, r.values)], b"L")]
+        s.api.request("ReqSettlementInfoConfirm", {"BrokerID": BROKER, "InvestorID": INVESTOR}, 3)
+        answer = s.next("rsp_settlement_confirm")
+        assert (answer.data, answer.error_id, answer.request_id) == (None, 0, 3)
+        peer.cut()
+        s.next("front_disconnected")
+    said = capfd.readouterr()
+    assert "Disconnected[" in said.out and "compat: disconnected, reason 4097" in said.err
+
+
+PROGRAM = """
+    import sys
+    from one_session import session
+    from peer import Peer
+    from tickengine.flow import FlowDirectory
+
+    with Peer() as peer, session(sys.argv[1], FlowDirectory(sys.argv[2]), peer) as s:
+        s.log_in()
+        print(s.api.request("ReqQryOrder", {}, 2), flush=True)
+        s.api.request("ReqQryTrade", {}, 3)
+"""
+
+
+def test_a_request_ends_the_process(tmp_path: Path) -> None:
+    here = Path(__file__).resolve().parent
+    places = [here.parents[1], here.parent, here, here.parent / "vendor"]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), library_of("6713"), str(tmp_path / "flow")],
+        env={
+            **os.environ,
+            "PYTHONPATH": ":".join(map(str, places)),
+            "TICKENGINE_COMPAT_TRADER_FAULTS": "abort-in=ReqQryTrade",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGABRT, "0\n"), done.stderr
 
 
 # ---- whole sessions of engines -------------------------------------------------------------------

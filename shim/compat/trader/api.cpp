@@ -133,7 +133,6 @@ void TraderApi::describe_ourselves(const Layout& layout, std::uint8_t* login) {
 int TraderApi::send(std::size_t index, const char* host, int request_id) {
     const Request& r = kRequests[index];
     fault_in_request(faults_, r.method);
-    if (faults_.freed_in == r.method) dispatcher_.freed_in_request().request([this] { connection_.cut(); });
     if (host == nullptr) return kBadArgument;
     const Layout& layout = layouts_[index];
     std::uint8_t body[kMaxStruct];

@@ -118,9 +118,7 @@ void Dispatcher::disconnected(int reason) {
         std::fflush(stdout);
         std::fprintf(stderr, "compat: disconnected, reason %d\n", reason);
     }
-    freed_in_request_.telling();
     call<int>(front_disconnected_, reason);
-    freed_in_request_.told();
 }
 
 void Dispatcher::silence_warning(int lapse_s) { call<int>(heartbeat_warning_, lapse_s); }

@@ -45,7 +45,6 @@ public:
     void forget_query();
 
     const char* trading_day() { return day_.get(); }
-    FreedInRequest& freed_in_request() { return freed_in_request_; }
 
     void begin(const std::function<void()>& mark_thread) override;
     void end() override {}
@@ -92,7 +91,6 @@ private:
     std::vector<Way> ways_;
     const int front_connected_, front_disconnected_, heartbeat_warning_, rsp_error_, private_seq_no_;
     std::atomic<void*> spi_{nullptr};
-    FreedInRequest freed_in_request_;
     bool deaf_ = false;
 
     // Guards what a request looks at too.
