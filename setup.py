@@ -1,6 +1,6 @@
-"""Builds the shim and the compatible library; everything else is in setup.cfg.
+"""Builds the shim and the compatible libraries; everything else is in setup.cfg.
 
-Both are plain shared libraries loaded with ctypes, not Python extension modules: one wheel serves
+All are plain shared libraries loaded with ctypes, not Python extension modules: one wheel serves
 every Python version.
 """
 
@@ -70,6 +70,19 @@ setup(
             depends=[*sorted(glob.glob("shim/compat/*.hpp")), "shim/compat/exports.map"],
             extra_compile_args=[*FLAGS, "-DTK_COMPAT=6711"],
             extra_link_args=["-pthread", "-Wl,--version-script=shim/compat/exports.map"],
+            language="c++",
+        ),
+        Extension(
+            "tickengine.libcompatible_trader",
+            sorted(glob.glob("shim/compat/trader/*.cpp"))
+            + [f"shim/compat/{name}.cpp" for name in ("address", "connection", "faults", "ftd", "life")],
+            include_dirs=["shim/compat"],
+            depends=[
+                *sorted(glob.glob("shim/compat/*.hpp") + glob.glob("shim/compat/trader/*.[hi]*")),
+                "shim/compat/trader/exports.map",
+            ],
+            extra_compile_args=[*FLAGS, "-DTK_COMPAT=6713"],
+            extra_link_args=["-pthread", "-Wl,--version-script=shim/compat/trader/exports.map"],
             language="c++",
         ),
     ],

@@ -40,11 +40,15 @@ def _found(kind: vendor.Kind, library: str | None) -> list[tuple[str, str]]:
         return vendor.candidates(kind)
     # A file is one of them only; a package may have both.
     is_file = os.sep in library or library.endswith(".so")
-    if is_file and (kind is vendor.TRADER) != (vendor.TRADER.stem in os.path.basename(library)):
+    if is_file and (kind is vendor.TRADER) != _is_trader_file(os.path.basename(library)):
         return []
     if not is_file and library != "compatible" and not vendor.package_libraries(library, kind):
         return []
-    return [] if library == "compatible" and kind is vendor.TRADER else [vendor.resolve(library, kind)]
+    return [vendor.resolve(library, kind)]
+
+
+def _is_trader_file(name: str) -> bool:
+    return vendor.TRADER.stem in name or name.startswith(vendor.TRADER.compatible.removesuffix(".so"))
 
 
 def _list(kind: vendor.Kind, found: list[tuple[str, str]], named: bool) -> bool:

@@ -51,6 +51,8 @@ class Kind:
     noun: str
     stem: str
     environment: str
+    compatible: str
+    """File of our own library of that kind."""
 
     @property
     def file(self) -> re.Pattern[str]:
@@ -63,8 +65,8 @@ class Kind:
         return tuple(f"{lib}{self.stem}{se}.so" for se in ("_se", "") for lib in ("lib", ""))
 
 
-MARKET_DATA = Kind("market data", "thostmduserapi", ENVIRONMENT)
-TRADER = Kind("trading", "thosttraderapi", TRADER_ENVIRONMENT)
+MARKET_DATA = Kind("market data", "thostmduserapi", ENVIRONMENT, "libcompatible.so")
+TRADER = Kind("trading", "thosttraderapi", TRADER_ENVIRONMENT, "libcompatible_trader.so")
 
 _PROBE_LIMIT_S = 20.0
 _LOADER_CONFIGURATION = "/etc/ld.so.conf"
@@ -135,9 +137,9 @@ def _normal(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-def compatible_library() -> str:
+def compatible_library(kind: Kind = MARKET_DATA) -> str:
     """The library of our own that speaks the plain protocol: for demonstrations and tests."""
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "libcompatible.so")
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), kind.compatible)
 
 
 def _candidates(kind: Kind) -> Iterator[tuple[str, str]]:
@@ -247,20 +249,19 @@ def resolve(library: str | None, kind: Kind = MARKET_DATA) -> tuple[str, str]:
     """Which library to use: (path, how it was found).
 
     Args:
-        library: a path; the name of an installed package; ``"compatible"`` for our own, which is one of
-            market data; None to look in ``TICKENGINE_MDAPI`` or ``TICKENGINE_TDAPI``, the known packages and
-            the loader's path, in this order.
+        library: a path; the name of an installed package; ``"compatible"`` for our own; None to look in
+            ``TICKENGINE_MDAPI`` or ``TICKENGINE_TDAPI``, the known packages and the loader's path, in this order.
 
     Raises:
         ConfigError: the path or package does not exist or has no library.
         VendorLibraryError: nothing was found.
     """
-    if library == "compatible" and kind is MARKET_DATA:
-        if not os.path.exists(compatible_library()):
+    if library == "compatible":
+        if not os.path.exists(compatible_library(kind)):
             raise ConfigError(
-                f"{compatible_library()!r} does not exist; install tickengine with pip, which compiles it"
+                f"{compatible_library(kind)!r} does not exist; install tickengine with pip, which compiles it"
             )
-        return compatible_library(), "tickengine's own compatible library"
+        return compatible_library(kind), "tickengine's own compatible library"
     if library is not None:
         if os.sep in library or library.endswith(".so"):
             if not os.path.exists(library):

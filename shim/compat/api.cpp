@@ -1,17 +1,10 @@
 // The API object and its factory.
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
-#include <mutex>
-#include <new>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "abi.hpp"
@@ -20,13 +13,11 @@
 #include "dispatch.hpp"
 #include "faults.hpp"
 #include "ftd.hpp"
+#include "life.hpp"
 
 namespace compat {
 
 namespace {
-
-constexpr int kBadArgument = -4;  // not a code of the vendor, whose library crashes on a null pointer
-constexpr int kUnsupported = -5;  // not a code of the vendor either
 
 enum RequestTid : std::uint32_t {
     kLogin = 0x3000,
@@ -47,39 +38,23 @@ constexpr std::uint16_t kNoSeries = 0;
 constexpr std::uint16_t kDialogSeries = 1;
 constexpr std::uint16_t kQuerySeries = 4;
 
-// No exception may pass into the host, which was built without knowing of any.
-template <typename Request>
-int without_exceptions(Request request) {
-    try {
-        return request();
-    } catch (const std::bad_alloc&) {
-        return kTooManyPending;
-    }
-}
+#if TK_COMPAT == 6711
+constexpr Habits kHabits = kHabitsSince679;
+#else
+constexpr Habits kHabits;
+#endif
 
-// The host's signal handlers belong on the host's threads. Faults of the thread itself stay open, so that
-// a crash handler of the host still reports them.
-class SignalsBlocked {
+class MdApi final : public CThostFtdcMdApi, private Life {
 public:
-    SignalsBlocked() {
-        sigset_t set;
-        sigfillset(&set);
-        for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&set, signal);
-        pthread_sigmask(SIG_SETMASK, &set, &before_);
-    }
-    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    explicit MdApi(const Faults& faults)
+        : Life(&connection_, faults_),
+          faults_(faults),
+          dispatcher_(faults),
+          connection_(&dispatcher_, with_faults(kHabits, faults)) {}
 
-private:
-    sigset_t before_;
-};
-
-class MdApi final : public CThostFtdcMdApi {
-public:
-    explicit MdApi(const Faults& faults) : faults_(faults), dispatcher_(faults), connection_(&dispatcher_, faults) {}
-
-    void Release() override;
-    void Init() override;
-    int Join() override;
+    void Release() override { release(); }
+    void Init() override { init(); }
+    int Join() override { return join(); }
     const char* GetTradingDay() override { return dispatcher_.trading_day(); }
     void RegisterFront(char* address) override { connection_.add_front(address); }
     void RegisterNameServer(char*) override {}           // the name server's protocol is not known
@@ -106,83 +81,14 @@ public:
 private:
     ~MdApi() = default;
 
-    void thread_main();
-    void dismiss_joiners(std::unique_lock<std::mutex>* lock);
+    void fall_silent() override { dispatcher_.set_spi(nullptr); }
+    void destroy() override { delete this; }
     int request_ids(const char* function, std::uint32_t tid, char** ids, int count);
 
     const Faults faults_;
     Dispatcher dispatcher_;
     Connection connection_;
-
-    std::mutex life_;
-    std::condition_variable life_changed_;
-    std::thread thread_;
-    bool released_ = false;
-    bool released_inside_ = false;
-    int joiners_ = 0;
 };
-
-void MdApi::Init() {
-    if (faults_.hang_init) fault_hang();
-    std::lock_guard<std::mutex> lock(life_);
-    if (thread_.joinable() || released_) return;
-    const SignalsBlocked blocked;
-    try {
-        thread_ = std::thread([this] { thread_main(); });
-    } catch (const std::system_error& e) {
-        std::fprintf(stderr, "Init: no thread, so nothing will be connected: %s\n", e.what());
-    }
-}
-
-void MdApi::thread_main() {
-    pthread_setname_np(pthread_self(), "tk-compat");
-    connection_.run();
-    // The lock also waits for an Init() that is still storing thread_.
-    std::unique_lock<std::mutex> lock(life_);
-    if (!released_inside_) return;
-    thread_.detach();
-    dismiss_joiners(&lock);
-    lock.unlock();
-    delete this;
-}
-
-void MdApi::dismiss_joiners(std::unique_lock<std::mutex>* lock) {
-    released_ = true;
-    life_changed_.notify_all();
-    life_changed_.wait(*lock, [this] { return joiners_ == 0; });
-}
-
-void MdApi::Release() {
-    if (faults_.hang_release) fault_hang();
-    if (faults_.slow_release_ms) fault_sleep(faults_.slow_release_ms);
-    dispatcher_.set_spi(nullptr);
-    if (connection_.on_own_thread()) {
-        // Inside a callback nobody can wait for the callback's end: the thread frees the object when it is done.
-        {
-            std::lock_guard<std::mutex> lock(life_);
-            released_inside_ = true;
-        }
-        connection_.stop();
-        return;
-    }
-    connection_.stop();
-    if (thread_.joinable()) thread_.join();
-    {
-        std::unique_lock<std::mutex> lock(life_);
-        dismiss_joiners(&lock);
-    }
-    delete this;
-}
-
-int MdApi::Join() {
-    if (connection_.on_own_thread()) return kBadArgument;  // would wait for itself
-    std::unique_lock<std::mutex> lock(life_);
-    ++joiners_;
-    life_changed_.wait(lock, [this] { return released_; });
-    --joiners_;
-    life_changed_.notify_all();
-    return 1;
-}
 
 int MdApi::request_ids(const char* function, std::uint32_t tid, char** ids, int count) {
     fault_in_request(faults_, function);
@@ -234,7 +140,7 @@ int MdApi::ReqUserLogout(UserLogout* logout, int request_id) {
         RequestWriter writer(&packet, kLogout, kDialogSeries, static_cast<std::uint32_t>(request_id));
         writer.add(kUserLogout, logout, sizeof *logout);
         writer.finish();
-        return connection_.send(std::move(packet), true);
+        return connection_.send(std::move(packet), kDialogSeries);
     });
 }
 
@@ -252,7 +158,7 @@ CThostFtdcMdApi* CThostFtdcMdApi::CreateFtdcMdApi(const char*, bool, bool) {
     try {
         compat::Faults faults;
         std::string error;
-        if (!compat::parse_faults(std::getenv(compat::kFaultsVariable), &faults, &error)) {
+        if (!compat::parse_faults(std::getenv(compat::kFaultsVariable), compat::kMarketDataFaults, &faults, &error)) {
             std::fprintf(stderr, "%s: %s; no API object was made\n", compat::kFaultsVariable, error.c_str());
             return nullptr;
         }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 
 namespace compat {
@@ -23,17 +24,9 @@ constexpr int kReasonClosed = 0x1001;   // FIN or RST
 constexpr int kReasonSilence = 0x2001;  // nothing received for the limit
 constexpr int kReasonLength = 0x2003;   // a packet announces more than the protocol allows
 constexpr int kReasonContent = 0xa001;  // lengths inside the content contradict each other
-constexpr seconds kSilenceLimit(121);
 constexpr seconds kHeartbeatInterval(15);
 constexpr seconds kRetryInterval(5);
 constexpr std::uint32_t kRegisterSeconds = 39;
-#if TK_COMPAT == 6711
-constexpr milliseconds kReconnectDelay(1000);  // since 6.7.9
-constexpr bool kWarnsOfSilence = true;         // half way to the limit
-#else
-constexpr milliseconds kReconnectDelay(1);
-constexpr bool kWarnsOfSilence = false;
-#endif
 
 // The vendor's library buffers without a bound for a front that does not read.
 constexpr std::size_t kMaxPendingBytes = 64u << 20;
@@ -77,10 +70,8 @@ bool connect_succeeded(int fd) {
 
 }  // namespace
 
-Connection::Connection(Dispatcher* dispatcher, const Faults& faults)
-    : dispatcher_(dispatcher),
-      silence_limit_(faults.silence_s ? seconds(faults.silence_s) : kSilenceLimit),
-      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+Connection::Connection(Receiver* receiver, const Habits& habits)
+    : receiver_(receiver), habits_(habits), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
 
@@ -96,18 +87,23 @@ void Connection::add_front(const char* text) {
     wake();
 }
 
-int Connection::send(Bytes packets, bool dialog) {
+int Connection::send(Bytes packets, std::uint16_t series) {
     bool was_empty;
     {
         std::lock_guard<std::mutex> lock(mutex_);
         if (!connected_) return kNotConnected;
         if (pending_.size() - pending_at_ + packets.size() > kMaxPendingBytes) return kTooManyPending;
-        if (dialog) write_u32(packets.data() + kSeqOffset, ++dialog_seq_);
+        if (series) write_u32(packets.data() + kSeqOffset, ++last_number_[series]);
         was_empty = pending_at_ == pending_.size();
         pending_.insert(pending_.end(), packets.begin(), packets.end());
     }
     if (was_empty && t_thread_of != this) wake();
     return 0;
+}
+
+bool Connection::connected() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return connected_;
 }
 
 void Connection::stop() {
@@ -145,7 +141,7 @@ void Connection::pause(milliseconds time) {
 
 void Connection::run() {
     t_thread_of = this;
-    dispatcher_->begin([this] { t_thread_of = this; });
+    receiver_->begin([this] { t_thread_of = this; });
     while (!stopping()) {
         const int fd = connect_any();
         if (fd < 0) break;
@@ -155,14 +151,14 @@ void Connection::run() {
             connected_ = false;
             pending_.clear();
             pending_at_ = 0;
-            dialog_seq_ = 0;
+            std::fill(std::begin(last_number_), std::end(last_number_), 0);
         }
         close(fd);
         if (stopping()) break;
-        dispatcher_->disconnected(reason);
-        pause(kReconnectDelay);
+        receiver_->disconnected(reason);
+        pause(habits_.reconnect_delay);
     }
-    dispatcher_->end();
+    receiver_->end();
 }
 
 // Tries all fronts at the same time, each again five seconds after it failed. Returns the first that is up,
@@ -233,7 +229,7 @@ Connection::Flush Connection::flush(int fd) {
 int Connection::serve(int fd) {
     parser_.reset();
     Clock::time_point last_received = last_sent_ = Clock::now();
-    const seconds warn_after = (silence_limit_ + seconds(1)) / 2;
+    const seconds warn_after = (habits_.silence_limit + seconds(1)) / 2;
     bool warned = false;
     bool more_to_read = false;
     {
@@ -242,17 +238,17 @@ int Connection::serve(int fd) {
         connected_ = true;
     }
     flush(fd);
-    dispatcher_->connected();
+    receiver_->connected();
 
     while (!stopping()) {
         if (cut_.exchange(false, std::memory_order_relaxed)) return kReasonClosed;
         // Before reading, so that a callback that blocked for the whole limit ends the connection although
         // bytes are waiting. That is what the vendor's library does.
         Clock::time_point now = Clock::now();
-        if (now - last_received >= silence_limit_) return kReasonSilence;
-        if (kWarnsOfSilence && !warned && now - last_received >= warn_after) {
+        if (now - last_received >= habits_.silence_limit) return kReasonSilence;
+        if (habits_.warns_of_silence && !warned && now - last_received >= warn_after) {
             warned = true;
-            dispatcher_->silence_warning(static_cast<int>(warn_after.count()));
+            receiver_->silence_warning(static_cast<int>(warn_after.count()));
         }
         const seconds heartbeat =
             parser_.register_seconds() ? seconds(parser_.register_seconds()) : kHeartbeatInterval;
@@ -266,8 +262,8 @@ int Connection::serve(int fd) {
         const bool broken = flushed == Flush::kBroken;
 
         if (!more_to_read && !broken) {
-            Clock::time_point next = std::min(last_received + silence_limit_, last_sent_ + heartbeat);
-            if (kWarnsOfSilence && !warned) next = std::min(next, last_received + warn_after);
+            Clock::time_point next = std::min(last_received + habits_.silence_limit, last_sent_ + heartbeat);
+            if (habits_.warns_of_silence && !warned) next = std::min(next, last_received + warn_after);
             const short events = static_cast<short>(POLLIN | (flushed == Flush::kBlocked ? POLLOUT : 0));
             pollfd p[2] = {{fd, events, 0}, {wake_fd_, POLLIN, 0}};
             if (poll(p, 2, poll_timeout(next, now)) < 0) continue;
@@ -289,15 +285,15 @@ int Connection::serve(int fd) {
         more_to_read = static_cast<std::size_t>(n) == room;
         last_received = Clock::now();
         warned = false;
-        if (dispatcher_->deaf()) continue;  // the bytes are overwritten by the next read
+        if (receiver_->deaf()) continue;  // the bytes are overwritten by the next read
         parser_.filled(static_cast<std::size_t>(n));
         Message message;
         Parser::Result result = Parser::Result::kNeedMore;
-        while (!stopping() && !dispatcher_->deaf() &&
+        while (!stopping() && !receiver_->deaf() &&
                (result = parser_.next(&message)) == Parser::Result::kMessage) {
-            dispatcher_->message(message);
+            receiver_->message(message);
         }
-        dispatcher_->end_of_batch();
+        receiver_->end_of_batch();
         if (result == Parser::Result::kTooLong) return kReasonLength;
         if (result == Parser::Result::kBroken) return kReasonContent;
     }

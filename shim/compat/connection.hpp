@@ -7,25 +7,56 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <vector>
 
 #include "address.hpp"
-#include "dispatch.hpp"
-#include "faults.hpp"
 #include "ftd.hpp"
 
 namespace compat {
 
 constexpr int kNotConnected = -1;    // the vendor's code
+constexpr std::uint16_t kCountedSeries = 5;  // 1 to 4 are numbered
 constexpr int kTooManyPending = -2;  // the vendor's code, here for bytes that wait for a front that does not read
+
+// What differs between the vendor's versions, and what a fault changes.
+struct Habits {
+    std::chrono::seconds silence_limit{121};
+    std::chrono::milliseconds reconnect_delay{1};
+    bool warns_of_silence = false;  // half way to the limit
+};
+constexpr Habits kHabitsSince679{std::chrono::seconds(121), std::chrono::milliseconds(1000), true};
+
+// Who hears of it all, on the connection's thread.
+class Receiver {
+public:
+    // Around the life of the thread. `mark_thread` is to be run on every further thread that calls the host, so
+    // that on_own_thread() knows it.
+    virtual void begin(const std::function<void()>& mark_thread) = 0;
+    virtual void end() = 0;
+
+    virtual void connected() = 0;
+    virtual void disconnected(int reason) = 0;
+    virtual void silence_warning(int lapse_s) = 0;
+    virtual void message(const Message& m) = 0;
+
+    // The bytes at hand are used up; the next message may be long in coming.
+    virtual void end_of_batch() = 0;
+
+    // True when nothing more of this connection will be listened to.
+    virtual bool deaf() const = 0;
+
+protected:
+    ~Receiver() = default;
+};
 
 class Connection {
 public:
     using Clock = std::chrono::steady_clock;
 
     // Throws std::system_error when the kernel gives no event descriptor.
-    Connection(Dispatcher* dispatcher, const Faults& faults);
+    Connection(Receiver* receiver, const Habits& habits);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -33,9 +64,12 @@ public:
     // Any thread, before or after run() has begun. An address that cannot be used is left out.
     void add_front(const char* address);
 
-    // Any thread. 0 when the packets will be sent by the current connection. `dialog`: number the packet in
-    // series 1 of this connection.
-    int send(Bytes packets, bool dialog = false);
+    // Any thread. 0 when the packets will be sent by the current connection. `series`, if it is not 0: number
+    // the one packet in this series of the connection.
+    int send(Bytes packets, std::uint16_t series = 0);
+
+    // Any thread.
+    bool connected();
 
     // Body of the connection's thread; returns after stop().
     void run();
@@ -59,8 +93,8 @@ private:
 
     bool stopping() const { return stop_.load(std::memory_order_relaxed); }
 
-    Dispatcher* const dispatcher_;
-    const std::chrono::seconds silence_limit_;
+    Receiver* const receiver_;
+    const Habits habits_;
     const int wake_fd_;
     std::atomic<bool> stop_{false};
     std::atomic<bool> cut_{false};
@@ -73,7 +107,7 @@ private:
     bool connected_ = false;
     Bytes pending_;
     std::size_t pending_at_ = 0;
-    std::uint32_t dialog_seq_ = 0;
+    std::uint32_t last_number_[kCountedSeries] = {};
 };
 
 }  // namespace compat

@@ -29,11 +29,6 @@ enum FieldId : std::uint16_t {
     kSpecificInstrument = 0x2441,
 };
 
-constexpr char kNoDay[] = "19800100";
-// A front may name any day it likes in every login answer; the pointers handed out must stay valid, so the
-// collection is bounded and the last day stays when it is full.
-constexpr std::size_t kMaxDays = 4096;
-
 // One name for the conversions, so that answer() needs no knowledge of which of them takes options.
 void load(const Field& f, const ConvertOptions&, UserLogout* out) { convert(f, out); }
 void load(const Field& f, const ConvertOptions&, RspUserLogin* out) { convert(f, out); }
@@ -50,7 +45,7 @@ bool find(const Message& m, std::uint16_t id, Field* out) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Faults& faults) : faults_(faults), options_{faults.no_nul}, day_(kNoDay) {}
+Dispatcher::Dispatcher(const Faults& faults) : faults_(faults), options_{faults.no_nul} {}
 
 void Dispatcher::begin(const std::function<void()>& mark_thread) {
     if (faults_.touch_ticks()) faulty_.reset(new FaultyDelivery(faults_, mark_thread));
@@ -122,7 +117,7 @@ void Dispatcher::login_answer(const Message& m) {
     if (info.ErrorID == 0) {
         RspUserLogin login;
         convert(field, &login);
-        set_trading_day(login.TradingDay);  // before the callback, which may ask for it
+        day_.set(login.TradingDay);  // before the callback, which may ask for it
     }
     answer(m, kRspUserLogin, &MdSpi::OnRspUserLogin, faults_.null_login);
 }
@@ -206,17 +201,6 @@ void Dispatcher::deliver(const std::uint8_t* wire_tick) {
     } else {
         s->OnRtnDepthMarketData(&tick_);
     }
-}
-
-void Dispatcher::set_trading_day(const char (&day)[9]) {
-    const std::string text(day, ::strnlen(day, sizeof day - 1));
-    std::lock_guard<std::mutex> lock(day_mutex_);
-    if (days_.size() < kMaxDays || days_.count(text)) day_ = days_.insert(text).first->c_str();
-}
-
-const char* Dispatcher::trading_day() {
-    std::lock_guard<std::mutex> lock(day_mutex_);
-    return day_;
 }
 
 }  // namespace compat

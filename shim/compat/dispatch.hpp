@@ -4,19 +4,19 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <set>
-#include <string>
 
 #include "abi.hpp"
+#include "connection.hpp"
 #include "convert.hpp"
+#include "days.hpp"
+#include "delivery.hpp"
 #include "faults.hpp"
 #include "merge.hpp"
 
 namespace compat {
 
 // Everything but set_spi(), trading_day() and freed_in_request() is called by the connection's thread only.
-class Dispatcher {
+class Dispatcher final : public Receiver {
 public:
     explicit Dispatcher(const Faults& faults);
 
@@ -24,29 +24,26 @@ public:
     // SYNC spi (release): the host's object is complete before the pointer is seen. Partner: spi().
     void set_spi(MdSpi* spi) { spi_.store(spi, std::memory_order_release); }
 
-    // Around the life of the connection's thread. `mark_thread` is run on every further thread that is
-    // started for a fault, so that Release() can tell that it was called from inside a callback.
-    void begin(const std::function<void()>& mark_thread);
-    void end();
+    void begin(const std::function<void()>& mark_thread) override;
+    void end() override;
 
-    void connected();
-    void disconnected(int reason);
-    void silence_warning(int lapse_s);
-    void message(const Message& m);
+    void connected() override;
+    void disconnected(int reason) override;
+    void silence_warning(int lapse_s) override;
+    void message(const Message& m) override;
 
-    // The bytes at hand are used up; the next message may be long in coming.
-    void end_of_batch() {
+    void end_of_batch() override {
         if (faulty_) faulty_->end_of_batch();
     }
 
-    // True after a wrong number in a counted series: nothing more of this connection will be listened to.
-    bool deaf() const { return deaf_; }
+    // After a wrong number in a counted series.
+    bool deaf() const override { return deaf_; }
 
     // Any thread, in the request named by the fault "freed-in".
     FreedInRequest& freed_in_request() { return freed_in_request_; }
 
     // Valid for the life of this object. "19800100" before the first good login.
-    const char* trading_day();
+    const char* trading_day() { return day_.get(); }
 
 private:
     // SYNC spi (acquire): pairs with set_spi(); without it a callback could enter a half-built host object.
@@ -61,7 +58,6 @@ private:
     void full_ticks(const Message& m);
     void quotes(const Message& m);
     void deliver(const std::uint8_t* wire_tick);
-    void set_trading_day(const char (&day)[9]);
 
     const Faults faults_;
     const ConvertOptions options_;
@@ -76,10 +72,7 @@ private:
     std::uint32_t last_seq_[5] = {};
     bool deaf_ = false;
 
-    // Days are kept, not overwritten: the host may still hold the pointer that GetTradingDay() gave it.
-    std::mutex day_mutex_;
-    std::set<std::string> days_;
-    const char* day_;
+    TradingDay day_;
 };
 
 }  // namespace compat

@@ -1,40 +1,37 @@
 #include "faults.hpp"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <limits>
+#include <thread>
 
 namespace compat {
 
 namespace {
 
-// Enough that a pointer kept from an earlier callback still points at poison, not at a later tick.
-constexpr std::size_t kPoisonBuffers = 64;
-constexpr unsigned char kPoison = 0xa5;
 // A request goes on for so long with a connection that has ended.
 constexpr std::chrono::milliseconds kRequestTime{300};
 
 struct Flag {
     const char* word;
     bool Faults::*member;
+    bool of_ticks = false;
 };
 
 constexpr Flag kFlags[] = {
     {"null-login", &Faults::null_login},
     {"null-info", &Faults::null_info},
     {"null-data", &Faults::null_data},
-    {"null-tick", &Faults::null_tick},
+    {"null-tick", &Faults::null_tick, true},
     {"poison", &Faults::poison},
-    {"no-nul", &Faults::no_nul},
-    {"two-threads", &Faults::two_threads},
-    {"overlap", &Faults::overlap},
+    {"no-nul", &Faults::no_nul, true},
+    {"two-threads", &Faults::two_threads, true},
+    {"overlap", &Faults::overlap, true},
     {"disconnect-first", &Faults::disconnect_first},
     {"print", &Faults::print},
     {"hang-init", &Faults::hang_init},
@@ -56,14 +53,17 @@ constexpr const char* kRequests[] = {
     "UnSubscribeMarketData", "SubscribeForQuoteRsp", "UnSubscribeForQuoteRsp",
 };
 
-bool parse_request(const std::string& text, std::string* out) {
-    *out = text;
-    return std::find(std::begin(kRequests), std::end(kRequests), text) != std::end(kRequests);
+bool is_market_data_request(const std::string& function) {
+    return std::find(std::begin(kRequests), std::end(kRequests), function) != std::end(kRequests);
 }
 
-bool parse_word(const std::string& word, Faults* out) {
+bool parse_word(const std::string& word, const FaultWords& words, Faults* out) {
+    const auto parse_request = [&words](const std::string& text, std::string* request) {
+        *request = text;
+        return words.is_request(text);
+    };
     for (const Flag& flag : kFlags) {
-        if (word != flag.word) continue;
+        if (word != flag.word || (flag.of_ticks && !words.market_data)) continue;
         out->*flag.member = true;
         return true;
     }
@@ -71,13 +71,13 @@ bool parse_word(const std::string& word, Faults* out) {
     if (equals == std::string::npos) return false;
     const std::string name = word.substr(0, equals);
     const std::string value = word.substr(equals + 1);
-    if (name == "abort-after") return parse_number(value, &out->abort_after);
-    if (name == "segv-after") return parse_number(value, &out->segv_after);
+    if (words.market_data && name == "abort-after") return parse_number(value, &out->abort_after);
+    if (words.market_data && name == "segv-after") return parse_number(value, &out->segv_after);
     if (name == "slow-release") return parse_number(value, &out->slow_release_ms);
     if (name == "silence") return parse_number(value, &out->silence_s);
     if (name == "hang-in") return parse_request(value, &out->hang_in);
     if (name == "abort-in") return parse_request(value, &out->abort_in);
-    if (name == "freed-in") return parse_request(value, &out->freed_in);
+    if (words.market_data && name == "freed-in") return parse_request(value, &out->freed_in);
     return false;
 }
 
@@ -106,7 +106,9 @@ bool read_script(const std::string& path, std::string* words, std::string* error
 
 }  // namespace
 
-bool parse_faults(const char* text, Faults* out, std::string* error) {
+const FaultWords kMarketDataFaults{true, is_market_data_request};
+
+bool parse_faults(const char* text, const FaultWords& words, Faults* out, std::string* error) {
     *out = Faults{};
     if (!text || !*text) return true;
     std::string all(text);
@@ -118,7 +120,7 @@ bool parse_faults(const char* text, Faults* out, std::string* error) {
         at = comma + 1;
         const std::size_t first = word.find_first_not_of(" \t\r");
         word = first == std::string::npos ? "" : word.substr(first, word.find_last_not_of(" \t\r") - first + 1);
-        if (!parse_word(word, out)) {
+        if (!parse_word(word, words, out)) {
             *error = "unknown fault '" + word + "'";
             return false;
         }
@@ -153,100 +155,6 @@ void FreedInRequest::set(Stage stage) {
         stage_ = stage;
     }
     changed_.notify_all();
-}
-
-FaultyDelivery::FaultyDelivery(const Faults& faults, const std::function<void()>& mark_thread) : faults_(faults) {
-    if (faults_.poison) {
-        for (auto* buffers : {&own_buffers_, &helper_buffers_}) {
-            for (std::size_t i = 0; i < kPoisonBuffers; ++i) buffers->emplace_back(new DepthMarketData);
-        }
-    }
-    if (faults_.two_threads || faults_.overlap) {
-        helper_ = std::thread([this, mark_thread] {
-            mark_thread();
-            helper_main();
-        });
-    }
-}
-
-FaultyDelivery::~FaultyDelivery() {
-    if (!helper_.joinable()) return;
-    end_of_batch();
-    {
-        std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [this] { return state_ == Helper::kIdle; });
-        state_ = Helper::kStop;
-    }
-    changed_.notify_all();
-    helper_.join();
-}
-
-void FaultyDelivery::deliver(MdSpi* spi, const DepthMarketData& tick) {
-    ++delivered_;
-    if (faults_.null_tick) spi->OnRtnDepthMarketData(nullptr);
-    if (helper_.joinable() && delivered_ % 2 == 0) {
-        hand_over(spi, tick);
-    } else {
-        end_of_batch();
-        call(spi, tick, &own_buffers_, &own_turn_);
-    }
-    if (delivered_ == faults_.abort_after) std::abort();
-    if (delivered_ == faults_.segv_after) {
-        // A real bad store, not raise(): a handler must see a fault address and a stack inside this library.
-        volatile std::uintptr_t nowhere = 8;
-        *reinterpret_cast<volatile std::uint64_t*>(nowhere) = delivered_;
-    }
-}
-
-void FaultyDelivery::call(MdSpi* spi, const DepthMarketData& tick,
-                          std::vector<std::unique_ptr<DepthMarketData>>* buffers, std::size_t* turn) {
-    if (!faults_.poison) {
-        DepthMarketData copy = tick;
-        spi->OnRtnDepthMarketData(&copy);
-        return;
-    }
-    DepthMarketData* const buffer = (*buffers)[(*turn)++ % buffers->size()].get();
-    *buffer = tick;
-    spi->OnRtnDepthMarketData(buffer);
-    std::memset(static_cast<void*>(buffer), kPoison, sizeof *buffer);
-}
-
-void FaultyDelivery::hand_over(MdSpi* spi, const DepthMarketData& tick) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return state_ == Helper::kIdle; });
-    given_spi_ = spi;
-    given_tick_ = tick;
-    door_open_.store(!faults_.overlap, std::memory_order_relaxed);  // ordered by the mutex
-    state_ = Helper::kGiven;
-    changed_.notify_all();
-    // "two-threads" waits until the helper is back from the host. "overlap" waits until it is awake and stands
-    // before the callback; the next tick opens the door and goes through another one at the same moment. A
-    // thread that is only just being woken would come too late to meet anybody.
-    const Helper until = faults_.overlap ? Helper::kAtTheDoor : Helper::kIdle;
-    changed_.wait(lock, [this, until] { return state_ == until; });
-}
-
-void FaultyDelivery::end_of_batch() {
-    // SYNC door (release): nothing is published but the door itself; partner: helper_main().
-    door_open_.store(true, std::memory_order_release);
-}
-
-void FaultyDelivery::helper_main() {
-    pthread_setname_np(pthread_self(), "tk-compat-2");
-    std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-        changed_.wait(lock, [this] { return state_ == Helper::kGiven || state_ == Helper::kStop; });
-        if (state_ == Helper::kStop) return;
-        state_ = Helper::kAtTheDoor;
-        changed_.notify_all();
-        lock.unlock();
-        // SYNC door (acquire): a short spin, for the other thread is in the middle of a batch.
-        while (!door_open_.load(std::memory_order_acquire)) std::this_thread::yield();
-        call(given_spi_, given_tick_, &helper_buffers_, &helper_turn_);
-        lock.lock();
-        state_ = Helper::kIdle;
-        changed_.notify_all();
-    }
 }
 
 }  // namespace compat

@@ -1,22 +1,16 @@
-// Misbehaviour on request, read once per API object from TICKENGINE_COMPAT_FAULTS. README.md has the table.
+// Misbehaviour on request, read once per API object from an environment variable. README.md has the table.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
-
-#include "abi.hpp"
 
 namespace compat {
 
 constexpr char kFaultsVariable[] = "TICKENGINE_COMPAT_FAULTS";
+constexpr char kTraderFaultsVariable[] = "TICKENGINE_COMPAT_TRADER_FAULTS";
 
 struct Faults {
     bool null_login = false;
@@ -41,9 +35,19 @@ struct Faults {
     bool touch_ticks() const { return poison || null_tick || two_threads || overlap || abort_after || segv_after; }
 };
 
+// What one of the two libraries can do wrong.
+struct FaultWords {
+    bool market_data;  // it has ticks and subscriptions, and the words about them
+    bool (*is_request)(const std::string& function);
+};
+extern const FaultWords kMarketDataFaults;
+
 // `text` may be null or empty: no faults. False, with `error` set, on a word it does not know: a misspelt
 // fault that is ignored makes a test pass for the wrong reason. "@path" reads the words from a file.
-bool parse_faults(const char* text, Faults* out, std::string* error);
+bool parse_faults(const char* text, const FaultWords& words, Faults* out, std::string* error);
+
+// What a struct is filled with once its callback has returned.
+constexpr unsigned char kPoison = 0xa5;
 
 // Sleep or stand still on purpose: the fault is that the call takes its time.
 void fault_sleep(std::uint32_t milliseconds);
@@ -70,41 +74,6 @@ private:
     std::condition_variable changed_;
     Stage stage_ = Stage::kConnected;
     bool used_ = false;
-};
-
-// Hands ticks to the host in the ways that the vendor's library has been seen to, or could.
-class FaultyDelivery {
-public:
-    // `mark_thread` is run at the start of the second thread, if there is one.
-    FaultyDelivery(const Faults& faults, const std::function<void()>& mark_thread);
-    ~FaultyDelivery();
-
-    void deliver(MdSpi* spi, const DepthMarketData& tick);
-
-    // No further tick is at hand: what the second thread holds back to meet the next one must go now.
-    void end_of_batch();
-
-private:
-    void call(MdSpi* spi, const DepthMarketData& tick, std::vector<std::unique_ptr<DepthMarketData>>* buffers,
-              std::size_t* turn);
-    void hand_over(MdSpi* spi, const DepthMarketData& tick);
-    void helper_main();
-
-    const Faults faults_;
-    std::uint64_t delivered_ = 0;
-
-    // One set of buffers per thread, because with "overlap" both are inside a callback at once.
-    std::vector<std::unique_ptr<DepthMarketData>> own_buffers_, helper_buffers_;
-    std::size_t own_turn_ = 0, helper_turn_ = 0;
-
-    enum class Helper { kIdle, kGiven, kAtTheDoor, kStop };
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    Helper state_ = Helper::kIdle;
-    MdSpi* given_spi_ = nullptr;
-    DepthMarketData given_tick_;
-    std::atomic<bool> door_open_{false};
-    std::thread helper_;
 };
 
 }  // namespace compat

@@ -69,6 +69,41 @@ def ftd() -> Iterator[tuple[str, bytes]]:
     yield "many-instruments", bytes([DESCRIBED | WHOLE]) + many
 
 
+# ---- trader: what a trading front sends ----------------------------------------------------------
+
+VERSIONS = {"6.3.6": 1, "6.5.1": 6, "6.7.11": 18, "6.7.13": 19}  # numbers of shim/compat/trader/versions.hpp
+POISON, PRIVATE, PUBLIC, ALL_AT_ONCE = 2, 4, 8, 48
+ANSWERS = 17  # of shim/compat/trader/messages.hpp
+
+
+def trader() -> Iterator[tuple[str, bytes]]:
+    words = (0, struct.pack(">i", 26) + b"words".ljust(81, b"\0"))
+    order, trade = (0x0401, b"9999".ljust(635, b"\0")), (0x0409, b"9999".ljust(312, b"\0"))
+    enter = message(0x3011, (0, INFO), (0x1012, bytes(171))) + message(0x3001, (0, INFO), (0x1003, LOGIN))
+    notice = message(0xF102, (0x1001, b"\0\2" + bytes(4)), (0x1001, b"\0\3\0\0\0\2"))
+    streams = {
+        "session": enter + notice + message(0x4014, (0, INFO), (0x040F, bytes(42)))
+        + message(0xF001, order, order, series=2, seq=1) + message(0xF002, trade, series=2, seq=2)
+        + message(0xF104, (0x2442, bytes(95)), series=3, seq=3),
+        "refused": enter + message(0x4001, words, (0x0400, bytes(261))) + message(0x4007, words, (0x0404, bytes(197)))
+        + message(0xF003, words, (0x0400, bytes(261)), series=2, seq=1) + message(0xF004, (0x0405, bytes(400)), words),
+        "queries": message(0x8001, order, order, series=4, seq=1, chain=b"C") + message(0x8001, series=4, seq=2)
+        + message(0x8003, trade) + message(0x8005, (0x000D, bytes(303))) + message(0x8007, (0x000C, bytes(369)))
+        + message(0x802F, (0x0003, bytes(278))) + message(0x8031, (0x0012, TICK)),
+        "wrong-number": notice + message(0xF001, order, series=2, seq=7) + message(1, words),
+        "other-day": enter + message(0x3001, (0, INFO), (0x1003, b"20260106" + LOGIN[8:])),
+        "short": message(0xF001, (0x0401, b"99")) + message(0xF102, (0x1001, b"\0\2")) + message(0xF002, (0x0409, b"")),
+    }  # fmt: skip
+    for place, (title, stream) in enumerate(streams.items()):
+        for version in list(VERSIONS.values())[place % 2 :: 2]:
+            yield f"{title}-{version}", bytes([version, PRIVATE | PUBLIC | ALL_AT_ONCE | POISON * (place % 2)]) + stream
+    for kind in range(ANSWERS):
+        fields = b"".join(struct.pack(">BHHB", which, 9, 700, 3) + b"rb2" for which in range(4))
+        shape = (kind % 5) << 1
+        described = bytes([kind, shape]) + bytes(4) + bytes([4]) + fields
+        yield f"described-{kind}", bytes([kind, DESCRIBED | PRIVATE | ALL_AT_ONCE]) + described
+
+
 # ---- segment: what may stand in the files of a log and of a queue --------------------------------
 
 HEADER, READERS, INSTRUMENTS, SAVED, RECORDS, QUEUE, FILTERS, SIZES = range(8)
@@ -206,7 +241,7 @@ def text() -> Iterator[tuple[str, bytes]]:
 
 
 def main() -> None:
-    for make in (ftd, segment, depth, callbacks, rules, text):
+    for make in (ftd, trader, segment, depth, callbacks, rules, text):
         folder = CORPUS / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("seed-*"):

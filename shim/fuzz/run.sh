@@ -40,7 +40,7 @@ link="-pthread -ldl $(cat shim/fuzz/wrapped)"
 {
     objects=
     rules=
-    for source in shim/src/*.cpp shim/compat/*.cpp shim/fuzz/world.cpp; do
+    for source in shim/src/*.cpp shim/compat/*.cpp shim/compat/trader/*.cpp shim/fuzz/world.cpp; do
         object=$build/$(basename "$(dirname "$source")")_$(basename "$source" .cpp).o
         objects="$objects $object"
         rules="$rules

@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             compat::Faults faults;
             std::string error;
             if (exact.get()[0] == '@') break;  // the words are in a file then
-            if (!compat::parse_faults(exact.get(), &faults, &error)) PROMISE(!error.empty());
+            if (!compat::parse_faults(exact.get(), compat::kMarketDataFaults, &faults, &error)) PROMISE(!error.empty());
         }
     }
     return 0;

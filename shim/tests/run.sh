@@ -56,7 +56,7 @@ echo "== memory orders"
 awk -f shim/tests/sync_comments.awk shim/src/*.hpp shim/src/*.cpp
 
 objects_in() {
-    for source in shim/"$2"/*.cpp; do printf '%s ' "$1/$2_$(basename "$source" .cpp).o"; done
+    for source in shim/"$2"/*.cpp; do printf '%s ' "$1/$(basename "$2")_$(basename "$source" .cpp).o"; done
 }
 
 # make does the parallel part and knows what has changed since the last run.
@@ -75,17 +75,18 @@ $object: $source shim/tests/run.sh
         done
         programs=$out/shim_tests
         if [ -f shim/compat/tests/test_ftd.cpp ]; then
-            programs="$programs $out/test_ftd"
+            programs="$programs $out/test_ftd $out/test_trader"
         fi
         replays=
         if [ "$1" = asan ]; then
-            for source in shim/compat/*.cpp shim/fuzz/*.cpp; do
+            for source in shim/compat/*.cpp shim/compat/trader/*.cpp shim/fuzz/*.cpp; do
                 object=$out/$(basename "$(dirname "$source")")_$(basename "$source" .cpp).o
                 rules="$rules
 $object: $source shim/tests/run.sh
 	@$cxx $flags $(flags_of "$1") -DTK_COMPAT=6711 -Ishim/compat -Ishim/fuzz -MMD -MP -c $source -o $object"
             done
             parts="$out/fuzz_replay.o $out/fuzz_world.o $(objects_in "$out" src) $(objects_in "$out" compat)"
+            parts="$parts $(objects_in "$out" compat/trader)"
             for folder in shim/fuzz/corpus/*; do
                 target=$(basename "$folder")
                 programs="$programs $out/replay_$target"
@@ -99,6 +100,10 @@ $out/replay_$target: $out/fuzz_$target.o $parts shim/fuzz/wrapped
         echo "	@$cxx $(flags_of "$1") $objects $link -o \$@"
         echo "$out/test_ftd: shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp shim/compat/ftd.hpp"
         echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat shim/compat/tests/test_ftd.cpp shim/compat/ftd.cpp -o \$@"
+        trader="shim/compat/trader/dispatch.cpp shim/compat/trader/flow.cpp shim/compat/trader/structs.cpp"
+        trader="shim/compat/tests/test_trader.cpp $trader shim/compat/faults.cpp shim/compat/ftd.cpp"
+        echo "$out/test_trader: $trader $(echo shim/compat/*.hpp shim/compat/t*/*.hpp shim/compat/trader/*.inc)"
+        echo "	@$cxx $flags $(flags_of "$1") -Ishim/compat $trader -o \$@"
         echo "$rules$replays"
         echo "-include $out/*.d"
     } > "$out/rules.mk"
@@ -114,9 +119,11 @@ for m in $modes; do
         # shellcheck disable=SC2046
         "$build/$m/shim_tests" $(skips_of "$m") "$@" || status=1
     fi
-    if [ -x "$build/$m/test_ftd" ] && [ $# -eq 0 ]; then
-        timeout 120 "$build/$m/test_ftd" || status=1
-    fi
+    for program in test_ftd test_trader; do
+        if [ -x "$build/$m/$program" ] && [ $# -eq 0 ]; then
+            timeout 120 "$build/$m/$program" || status=1
+        fi
+    done
     if [ "$m" = asan ] && { [ $# -eq 0 ] || [ "$*" = replay ]; }; then
         echo "== $m: what the fuzzer starts from, and what it has found"
         for folder in shim/fuzz/corpus/*; do

@@ -126,7 +126,7 @@ def test_it_runs_on_a_machine_without_chinese_locales(locale: str) -> None:
     assert done.stdout.strip() == "fine", done.stderr
 
 
-@pytest.mark.parametrize("library", ["libtickshim.so", "libcompatible.so"])
+@pytest.mark.parametrize("library", ["libtickshim.so", "libcompatible.so", "libcompatible_trader.so"])
 def test_the_libraries_ask_for_no_locale(library: str) -> None:
     """The root cause in the wrappers was ``std::locale("zh_CN.GB18030")``. Neither it nor a stream, which
     brings one, nor setlocale or iconv is among the symbols that the libraries need."""

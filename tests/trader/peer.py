@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ FIDS: dict[int, Members] = {
     0x0702: _members("QryInvestorPosition"),
     0x0703: _members("QryTradingAccount"),
     0x0717: _members("QryInstrument"),
+    0x0718: _members("QryDepthMarketData"),
+    0x0012: _members("DepthMarketData"),
     0x0003: _members("Instrument"),
     0x000C: _members("TradingAccount"),
     0x000D: _members("InvestorPosition"),
@@ -166,7 +169,8 @@ class Peer:
     def cut(self) -> None:
         with self._lock:
             if self._connection is not None:
-                self._connection.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the library may have closed it in this moment
+                    self._connection.shutdown(socket.SHUT_RDWR)
                 self._logged_in = False
 
     # ---- the thread

@@ -17,7 +17,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,22 +174,62 @@ def compatible_library(variant: str) -> Path:
         Unavailable: there is no compiler.
         AssertionError: it does not compile.
     """
+    sources = sorted(COMPATIBLE_SOURCES.glob("*.cpp"))
+    name = f"libcompatible-{variant}-{_state(COMPATIBLE_SOURCES.glob('*.?pp'))}.so"
+    exports = f"-Wl,--version-script={COMPATIBLE_SOURCES}/exports.map"
+    return _made(name, ["-shared", f"-DTK_COMPAT={variant}", *sources, exports])
+
+
+COMPATIBLE_TRADERS = {
+    "635": "pre-6.3.6", "636": "6.3.6", "6311": "6.3.11", "6313": "6.3.13", "6315": "6.3.15", "63191": "6.3.19_P1",
+    "651": "6.5.1", "6611": "6.6.1_P1", "667": "6.6.7", "669": "6.6.9", "670": "6.7.0", "671": "6.7.1",
+    "672": "6.7.2", "677": "6.7.7", "678": "6.7.8", "679": "6.7.9", "6791": "6.7.9_P1", "6710": "6.7.10",
+    "6711": "6.7.11", "6713": "6.7.13",
+}  # fmt: skip
+"""TK_COMPAT and the version in the atlas."""
+
+
+def compatible_trader_library(variant: str) -> Path:
+    """The compatible trader library as *variant*; only one of its sources depends on that.
+
+    Raises:
+        Unavailable, AssertionError: as `compatible_library`.
+    """
+    folder = COMPATIBLE_SOURCES / "trader"
+    shared = [COMPATIBLE_SOURCES / f"{name}.cpp" for name in ("address", "connection", "faults", "ftd", "life")]
+    sources = [*sorted(p for p in folder.glob("*.cpp") if p.name != "version.cpp"), *shared]
+    state = _state([*COMPATIBLE_SOURCES.glob("*.?pp"), *folder.glob("*.?pp"), *folder.glob("*.inc")])
+    same = _made(f"compatible-trader-{state}.o", ["-r", "-nostdlib", *sources])
+    link = [
+        "-shared",
+        f"-DTK_COMPAT={variant}",
+        folder / "version.cpp",
+        same,
+        f"-Wl,--version-script={folder}/exports.map",
+    ]
+    return _made(f"libcompatible-trader-{variant}-{state}.so", link)
+
+
+def _state(sources: Iterable[Path]) -> str:
+    state = hashlib.sha256()
+    for path in sorted(sources):
+        state.update(path.name.encode() + path.read_bytes())
+    return state.hexdigest()[:16]
+
+
+def _made(name: str, what: list[Any]) -> Path:
+    """The file of that name in the cache, compiled with *what* if it is not there."""
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         raise Unavailable("no C++ compiler (g++) to build the compatible library with")
-    sources = sorted(COMPATIBLE_SOURCES.glob("*.cpp"))
-    state = hashlib.sha256(variant.encode())
-    for path in sorted(COMPATIBLE_SOURCES.glob("*.?pp")):
-        state.update(path.read_bytes())
-    library = cache() / "compatible" / f"libcompatible-{variant}-{state.hexdigest()[:16]}.so"
-    with locked(library.name):
-        if not library.exists():
-            library.parent.mkdir(exist_ok=True)
-            new = library.with_suffix(".new")
-            command: list[Any] = [compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"]
-            command += ["-Wall", "-Wextra", "-Werror", f"-DTK_COMPAT={variant}", "-I", COMPATIBLE_SOURCES, *sources]
-            command += [f"-Wl,--version-script={COMPATIBLE_SOURCES}/exports.map", "-o", new]
+    file = cache() / "compatible" / name
+    with locked(name):
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            new = file.with_suffix(".new")
+            command: list[Any] = [compiler, "-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread"]
+            command += ["-Wall", "-Wextra", "-Werror", "-I", COMPATIBLE_SOURCES, *what, "-o", new]
             done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, done.stderr
-            new.replace(library)
-    return library
+            new.replace(file)
+    return file

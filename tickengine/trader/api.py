@@ -58,7 +58,7 @@ class TraderApi(InProcessApi):
         private_resume_type, public_resume_type: how the flows of returns begin: 0 RESTART with the whole day,
             1 RESUME behind what came (AlgoPlus has 2), 2 QUICK with what is new. Only 0 and 1 tell what
             happened while away.
-        library: vendor library: path, package name, or None to look for one.
+        library: vendor library: path, package name, ``"compatible"``, or None to look for one.
         limits: what an order must keep to; see `Limits`.
         production: for libraries from 6.7.11 on: production (True) or evaluation front.
         vendor_version, cpus, realtime: as in `TickEngine`.

@@ -48,7 +48,7 @@ class TraderEngine(Supervised, Trader):
         app_id, auth_code: for ReqAuthenticate; both empty: it is left out.
         flow_dir: this account's own directory, which must stay: the journal (``trade.journal``) and the vendor
             library's counts are in it.
-        library: vendor library: path, package name, or None to look for one.
+        library: vendor library: path, package name, ``"compatible"``, or None to look for one.
         name: default random.
         limits: what an order must keep to, default `Limits()`.
         private, public: how the flows of returns begin: ``"resume"`` behind what came, ``"restart"`` with the
