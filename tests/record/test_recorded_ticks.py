@@ -319,3 +319,26 @@ def test_a_full_disk_while_it_catches_up(feed: Feed, tmp_path: Path, monkeypatch
     assert calls > 10
     found = opened(tmp_path)
     assert found.ticks["Volume"].tolist() == list(range(3000)) and found.lost == 0
+
+
+@pytest.mark.parametrize("instruments", [None, ["rb2601"]])
+def test_killed_between_a_loss_noted_and_the_tick_behind_it(
+    small: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instruments: list[str] | None
+) -> None:
+    queue = small.queue(instruments, start="oldest")
+    recorder = Recorder(queue, tmp_path)
+    small.tick("rb2601")
+    recorder.poll()
+    for _ in range(200):
+        small.tick("rb2601")
+    with monkeypatch.context() as patch:
+        patch.setattr(segment.Segment, "append", full)
+        recorder.poll()
+    assert recorder.blocked and opened(tmp_path).lost > 100 and len(opened(tmp_path)) == 1
+    recorder.close()
+    again = Recorder(queue, tmp_path)
+    again.poll()
+    again.close()
+    found = opened(tmp_path)
+    assert len(found) + found.lost == 201 and (np.diff(found.ticks["Stamp"].astype(np.int64)) > 0).all()
+    assert [n["kind"] for n in found.notes].count("lost") == 1
