@@ -193,6 +193,7 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_log_end", None, (_P,)),
     ("tk_log_read", "status", (_P, _U64, _U64, _P, ct.POINTER(_U64), ct.POINTER(_U64))),
     ("tk_log_latest", "status", (_P, _S, _P)),
+    ("tk_log_snapshot", "status", (_P, _P, _U32, ct.POINTER(_U32))),
     ("tk_log_instrument", "status", (_P, _U32, ct.POINTER(Instrument))),
     ("tk_log_readers", "status", (_P, ct.POINTER(ReaderInfo), _U32)),
     ("tk_log_status_set", "status", (_P, _S, _U32)),
@@ -229,6 +230,13 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_reader_handed", _P, (_P,)),
     ("tk_reader_waiting", _U64, (_P,)),
     ("tk_reader_counters", "status", (_P, ct.POINTER(Take))),
+    ("tk_bell_open", "status", (_P, _PP)),
+    ("tk_bell_fd", _I32, (_P,)),
+    ("tk_bell_arm", None, None),
+    ("tk_bell_arm_unbound", None, (_P, _U32)),
+    ("tk_bell_recall", "status", (_P,)),
+    ("tk_bell_stop", None, (_P,)),
+    ("tk_bell_free", None, (_P,)),
     ("tk_vendor_probe", "status", (_S, _S, ct.POINTER(VendorInfo))),
     ("tk_vendor_tables", _S, ()),
     ("tk_md_create", "status", (_S, _S, _S, _I32, _I32, _I32, _P, _PP)),
@@ -255,6 +263,8 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
 
 _NEVER_BLOCKS = frozenset(
     {
+        "tk_bell_arm",
+        "tk_bell_fd",
         "tk_last_error",
         "tk_now",
         "tk_process_identity",

@@ -66,12 +66,14 @@ class Taking:
     # Python keeps close.
     __slots__ = (
         "_arg",
+        "_bell",
         "_blocks",
         "_count",
         "_first_look",
         "_given",
         "_hand",
         "_handed",
+        "_look",
         "_next",
         "_pointers",
         "_poll",
@@ -86,6 +88,7 @@ class Taking:
     _wait_mode: int
     _log: TickLog | None
     _reader: ct.c_void_p | None
+    _bell: ct.c_void_p | None
 
     # ---- the other half ------------------------------------------------------------------------
 
@@ -98,12 +101,19 @@ class Taking:
     def _drop_reader(self) -> None:
         raise NotImplementedError
 
+    def _settle(self, take: Take, block: bool) -> int:
+        raise NotImplementedError
+
+    def _nothing_there(self, bind_version: int | None = None) -> Empty:
+        raise NotImplementedError
+
     # ---- the reader comes and goes -------------------------------------------------------------
 
     def _forget_taken(self) -> None:
         """Without a reader: nothing in hand, nothing to look at."""
         self._poll: Any = nothing_yet
         self._first_look: Any = nothing_yet
+        self._look: Any = nothing_yet
         self._ticks: list[Any] = []
         self._blocks: list[Block] = []
         self._next = 0
@@ -131,7 +141,9 @@ class Taking:
         self._arg = ct.byref(self._hand)
         self._blocks = []
         self._next = self._count = 0
-        self._poll, self._first_look = shim.reader_poll, shim.reader_first_look  # last: now all is there
+        self._look = shim.reader_poll
+        if self._bell is None:  # else the reader may be the bell's: `_await` asks for it
+            self._poll, self._first_look = shim.reader_poll, shim.reader_first_look  # last: now all is there
 
     # ---- waiting -------------------------------------------------------------------------------
 
@@ -140,8 +152,10 @@ class Taking:
 
         Raises `Empty` when the time is over, `Closed` at the end, `Rebound` when there is another engine.
         """
+        if self._bell is not None and (found := self._settle(take, block)):
+            return found
         while True:
-            count: int = self._wait(take, arg, deadline) if block else self._poll(arg)
+            count: int = self._wait(take, arg, deadline) if block else self._look(arg)
             if count > 0:
                 return count
             if count < 0 and count != LOOK:
@@ -157,7 +171,7 @@ class Taking:
             if state in (TAKE_ENDED, TAKE_ORPHANED):
                 self._at_end(orphaned=state == TAKE_ORPHANED)
             elif not block or state == TAKE_INTERRUPTED or (deadline is not None and time.monotonic() >= deadline):
-                raise Empty
+                raise self._nothing_there()
             # else a signal was handled or a slice is over: go on
 
     def _wait(self, take: Take, arg: Any, deadline: float | None) -> int:
@@ -295,9 +309,9 @@ class Taking:
         if limit < 1:
             raise ConfigError(f"max_ticks must be at least 1, not {max_ticks}")
         deadline = None if timeout is None else time.monotonic() + timeout
-        if self._next < self._count:
-            return self._left_over(limit)
         while True:
+            if self._next < self._count:
+                return self._left_over(limit)
             reader = self._ready(deadline, block)
             chosen = self._free_block() if limit <= ROWS else Block(reader, self._wait_mode, limit)
             take = chosen.take

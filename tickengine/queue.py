@@ -14,15 +14,16 @@ from typing import Any
 from . import _segments
 from ._checks import MAX_ID, check_instruments, check_skip
 from ._errors import Closed, ConfigError, NotFoundError, ShimError
+from ._listening import Listening, forget_bell, release_reader
 from ._shim import START_NOW, START_OLDEST, WAIT_MODES, QueueInfo, Take, id_array, lib, new_handle
-from ._taking import Rebound, Taking, nothing_yet
+from ._taking import Rebound, nothing_yet
 from .log import TickLog
 from .tick import KIND_TICK, TickFlag
 
 _KINDS = {"ticks": "TickQueue", "bars": "BarQueue"}
 
 
-class TickQueue(Taking):
+class TickQueue(Listening):
     """Ticks for one worker.
 
     Made before or after the engine, handed to any process (as a `Process` argument, by fork, or by
@@ -152,6 +153,7 @@ class TickQueue(Taking):
         self._keeps: object = None  # whatever removes the ended log's name when the last such queue goes
         self._opening = threading.Lock()
         self._interrupting = threading.Lock()
+        self._begin_listening()
         self._forget_reader()
         _live.add(self)
 
@@ -220,7 +222,7 @@ class TickQueue(Taking):
                 continue  # given to another engine, or closed, meanwhile
             left = self._left(deadline, block)
             if left == 0:
-                raise Empty
+                raise self._nothing_there(info.bind_version)
             lib().queue_wait_bound(self.handle, info.bind_version, left)
 
     def _become_reader(self, info: QueueInfo) -> None:
@@ -238,13 +240,13 @@ class TickQueue(Taking):
             self._begin_taking(log, reader)
             self._bound_version = info.bind_version
             self._log, self._reader = log, reader
-            self._close_reader = _segments.at_collection(self, _close_reader, reader, log, os.getpid())
+            self._close_reader = _segments.at_collection(self, release_reader, reader, log, os.getpid(), self._bells)
         except BaseException:
             # A signal's handler may raise between any two of these. The place must not stay with a reader
             # that nobody has.
             self._forget_reader()
             if reader:
-                _close_reader(reader, log, os.getpid())
+                release_reader(reader, log, os.getpid(), self._bells)
             raise
 
     @staticmethod
@@ -269,7 +271,7 @@ class TickQueue(Taking):
     def _drop_reader(self) -> None:
         leaving = self._close_reader
         # First of all: wherever a signal's handler raises below, nobody looks into a reader that is gone.
-        self._poll = self._first_look = nothing_yet
+        self._poll = self._first_look = self._look = nothing_yet
         with self._interrupting:
             self._reader = None
         try:
@@ -296,8 +298,7 @@ class TickQueue(Taking):
                 self._open(None, False)
             except (Empty, Closed):
                 return 0
-        in_hand = sum(1 for tick in self._ticks[self._next : self._count] if tick.Kind == KIND_TICK)
-        return int(lib().reader_waiting(self._reader)) + in_hand
+        return int(lib().reader_waiting(self._reader)) + self._in_hand()
 
     def empty(self) -> bool:
         """True if `get` would have to wait (with ``skip=``: if it would for sure)."""
@@ -321,13 +322,19 @@ class TickQueue(Taking):
     @property
     def received(self) -> int:
         """Ticks got so far, by this and earlier readers of the queue."""
-        in_hand = sum(1 for tick in self._ticks[self._next : self._count] if tick.Kind == KIND_TICK)
-        return int(self._counters().received) - in_hand
+        return int(self._counters().received) - self._in_hand()
+
+    def _in_hand(self) -> int:
+        """Ticks taken and not given out."""
+        return sum(1 for tick in self._ticks[self._next : self._taken()] if tick.Kind == KIND_TICK)
+
+    def _taken(self) -> int:
+        return self._count if self._bell is None or self._closed else max(self._count, self._hand.used)
 
     @property
     def sequence(self) -> int | None:
         """Sequence of the next record this queue will look at; None before an engine has it."""
-        if self._next < self._count:
+        if self._next < self._taken():
             return int(self._ticks[self._next].Stamp) - 1
         return None if self._reader is None else int(self._counters().cursor)
 
@@ -372,11 +379,12 @@ class TickQueue(Taking):
         if self._closed:
             return
         self._closed = True
+        self._stop_bell()
         # Another thread may be waiting in it. What that thread holds in its hands goes when this object does.
         leaving = None if self._close_reader is None else self._close_reader.detach()
         self._close_reader = None
         if leaving is not None:
-            reader, _log, pid = leaving[2]
+            reader, _log, pid, _bells = leaving[2]
             if pid == os.getpid():
                 lib().reader_close(reader)
                 _segments.at_collection(self, lib().reader_free, reader)
@@ -406,13 +414,6 @@ class TickQueue(Taking):
         return f"TickQueue({self.name!r}, {state})"
 
 
-def _close_reader(reader: ct.c_void_p, log: TickLog, pid: int) -> None:
-    if os.getpid() == pid:  # a forked child shares the object, not the place
-        lib().reader_close(reader)
-        lib().reader_free(reader)
-    del log  # kept alive until here: the reader points into it
-
-
 def _remove_queue(path: bytes, pid: int) -> None:
     if os.getpid() != pid:
         return
@@ -437,6 +438,7 @@ def _after_fork() -> None:
     for queue in list(_live):
         queue._opening = threading.Lock()
         queue._interrupting = threading.Lock()
+        forget_bell(queue)
         queue._forget_reader()
 
 

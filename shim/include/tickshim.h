@@ -140,6 +140,8 @@ TK_API int32_t tk_log_read(tk_log *log, uint64_t start, uint64_t count, void *ou
                            uint64_t *copied);
 /* The newest tick of an instrument, even when the ring has passed it. TK_E_NOT_FOUND if none. */
 TK_API int32_t tk_log_latest(tk_log *log, const char *instrument_id, void *out);
+/* The same for all instruments that have one, in the order of their first ticks. out holds max records. */
+TK_API int32_t tk_log_snapshot(tk_log *log, void *out, uint32_t max, uint32_t *count);
 TK_API int32_t tk_log_instrument(tk_log *log, uint32_t index, tk_instrument *out);
 /* Taken reader slots; returns their number (at most max are written). */
 TK_API int32_t tk_log_readers(tk_log *log, tk_reader_info *out, uint32_t max);
@@ -259,7 +261,8 @@ enum {
     TK_TAKE_ENDED = 3,     /* the log has ended and is drained */
     TK_TAKE_ORPHANED = 4,  /* nobody is left who could write or end the log; it is drained */
     TK_TAKE_RETIRED = 5,   /* the process that made the queue has closed it */
-    TK_TAKE_INTERRUPTED = 6 /* nothing is there, and tk_reader_interrupt() has been called */
+    TK_TAKE_INTERRUPTED = 6, /* nothing is there, and tk_reader_interrupt() has been called */
+    TK_TAKE_RECALLED = 7     /* within a bell only */
 };
 
 /* Become the reader of a bound queue. A dead reader's place is taken over where its program
@@ -295,6 +298,28 @@ TK_API uint64_t *tk_reader_handed(tk_reader *reader);
 TK_API uint64_t tk_reader_waiting(tk_reader *reader);
 /* Counters as take gives them, with what is known to be lost by now. */
 TK_API int32_t tk_reader_counters(tk_reader *reader, tk_take *out);
+
+/* ---- bell -------------------------------------------------------------------------------- */
+/* For event loops: a descriptor (eventfd) that is readable when a call for the next tick would not wait. A
+ * thread of this process waits in the program's place. The program arms the bell when it has found nothing,
+ * and recalls it before it uses the reader again: between the two, reader and take are the bell's. All but
+ * tk_bell_stop() from the reader's own thread. */
+typedef struct tk_bell tk_bell;
+
+/* The descriptor is readable at first. */
+TK_API int32_t tk_bell_open(tk_queue *queue, tk_bell **out);
+TK_API int32_t tk_bell_fd(tk_bell *bell);
+/* Not readable until take holds something, or says why nothing will come. */
+TK_API void tk_bell_arm(tk_bell *bell, tk_take *take);
+/* The same for a queue without an engine: until its bind_version (tk_queue_info) is no longer `seen`. */
+TK_API void tk_bell_arm_unbound(tk_bell *bell, uint32_t seen);
+/* Returns how many records have come into the take, whose state says why none have; or an error. Does not
+ * wait longer than the thread needs to put the reader down. */
+TK_API int32_t tk_bell_recall(tk_bell *bell);
+/* The thread ends, the descriptor stays, readable. From any thread; the first call waits for the end. */
+TK_API void tk_bell_stop(tk_bell *bell);
+/* Stops it, closes the descriptor, frees the memory. */
+TK_API void tk_bell_free(tk_bell *bell);
 
 /* ---- vendor ------------------------------------------------------------------------------ */
 typedef struct tk_vendor_info {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "abi_guard.hpp"
+#include "bell.hpp"
 #include "clock.hpp"
 #include "errors.hpp"
 #include "forwarder.hpp"
@@ -28,6 +29,9 @@ struct tk_queue {
 };
 struct tk_reader {
     tk::Reader reader;
+};
+struct tk_bell {
+    tk::Bell bell;
 };
 struct tk_md {
     tk::MdApi api;
@@ -118,6 +122,10 @@ int32_t tk_log_read(tk_log* log, uint64_t start, uint64_t count, void* out, uint
 
 int32_t tk_log_latest(tk_log* log, const char* instrument_id, void* out) {
     return tk::read_latest(log->log, instrument_id, static_cast<tk::Record*>(out));
+}
+
+int32_t tk_log_snapshot(tk_log* log, void* out, uint32_t max, uint32_t* count) {
+    return guarded("tk_log_snapshot", [&] { return tk::read_snapshot(log->log, static_cast<tk::Record*>(out), max, count); });
 }
 
 int32_t tk_log_instrument(tk_log* log, uint32_t index, tk_instrument* out) {
@@ -345,6 +353,27 @@ uint64_t tk_reader_waiting(tk_reader* reader) { return reader->reader.waiting();
 int32_t tk_reader_counters(tk_reader* reader, tk_take* out) {
     reader->reader.counters(out);
     return TK_OK;
+}
+
+// ---- bell ----
+
+int32_t tk_bell_open(tk_queue* queue, tk_bell** out) {
+    return guarded("tk_bell_open", [&] {
+        std::unique_ptr<tk_bell> bell(new tk_bell{tk::Bell(&queue->queue)});
+        const int32_t rc = bell->bell.start();
+        if (rc == TK_OK) *out = bell.release();
+        return rc;
+    });
+}
+
+int32_t tk_bell_fd(tk_bell* bell) { return bell->bell.fd(); }
+void tk_bell_arm(tk_bell* bell, tk_take* take) { bell->bell.arm(&take->reader->reader, take); }
+void tk_bell_arm_unbound(tk_bell* bell, uint32_t seen) { bell->bell.arm_unbound(seen); }
+int32_t tk_bell_recall(tk_bell* bell) { return bell->bell.recall(); }
+void tk_bell_stop(tk_bell* bell) { bell->bell.stop(); }
+void tk_bell_free(tk_bell* bell) {
+    bell->bell.stop();
+    delete bell;
 }
 
 // ---- vendor ----

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "copy.hpp"
 #include "errors.hpp"
@@ -325,6 +326,29 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
     return found;
 }
 
+namespace {
+
+std::int32_t read_newest_of(const Log& log, const InstrumentEntry& entry, Record* out) {
+    const std::int64_t deadline = monotonic_ns() + 1000000000;
+    for (;;) {
+        const std::uint64_t stamp = entry.LatestStamp.load(std::memory_order_relaxed);
+        if (read_one(log, stamp - 1, out)) return TK_OK;
+        // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
+        // before Head lets the ring's copy count as overwritten.
+        const std::uint64_t saved = entry.SavedStamp.load(std::memory_order_acquire);
+        if (saved == stamp) {
+            copy_from_shared(out, &log.saved[&entry - log.instruments], kRecordWords);
+            std::atomic_thread_fence(std::memory_order_acquire);  // SYNC saved (acquire fence)
+            if (entry.SavedStamp.load(std::memory_order_relaxed) == saved) return TK_OK;
+        }
+        if (monotonic_ns() > deadline)  // only a writer killed in the middle of the move comes here
+            return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' could not be read whole within a second: its writer has died while moving it", entry.InstrumentID);
+        cpu_relax();
+    }
+}
+
+}  // namespace
+
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out) {
     const std::uint32_t n = log.instrument_count();
     const InstrumentEntry* entry = nullptr;
@@ -339,22 +363,27 @@ std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out)
         }
     }
     if (entry == nullptr) return fail(TK_E_NOT_FOUND, "no tick of '%.80s' has been received", instrument_id);
-    const std::int64_t deadline = monotonic_ns() + 1000000000;
-    for (;;) {
-        const std::uint64_t stamp = entry->LatestStamp.load(std::memory_order_relaxed);
-        if (read_one(log, stamp - 1, out)) return TK_OK;
-        // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
-        // before Head lets the ring's copy count as overwritten.
-        const std::uint64_t saved = entry->SavedStamp.load(std::memory_order_acquire);
-        if (saved == stamp) {
-            copy_from_shared(out, &log.saved[entry - log.instruments], kRecordWords);
-            std::atomic_thread_fence(std::memory_order_acquire);  // SYNC saved (acquire fence)
-            if (entry->SavedStamp.load(std::memory_order_relaxed) == saved) return TK_OK;
-        }
-        if (monotonic_ns() > deadline)  // only a writer killed in the middle of the move comes here
-            return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' could not be read whole within a second: its writer has died while moving it", instrument_id);
-        cpu_relax();
+    return read_newest_of(log, *entry, out);
+}
+
+std::int32_t read_snapshot(const Log& log, Record* out, std::uint32_t max, std::uint32_t* count) {
+    const std::uint32_t n = log.instrument_count();
+    std::vector<std::uint64_t> newest(n, 0);  // by primary
+    std::vector<std::uint32_t> entries(n, 0);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        const std::uint32_t primary = log.instruments[i].Primary;
+        const std::uint64_t stamp = log.instruments[i].LatestStamp.load(std::memory_order_relaxed);
+        if (primary >= n || stamp <= newest[primary]) continue;
+        newest[primary] = stamp;
+        entries[primary] = i;
     }
+    *count = 0;
+    for (std::uint32_t i = 0; i < n && *count < max; ++i) {
+        if (newest[i] == 0) continue;
+        if (const std::int32_t rc = read_newest_of(log, log.instruments[entries[i]], out + *count); rc != TK_OK) return rc;
+        ++*count;
+    }
+    return TK_OK;
 }
 
 std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,

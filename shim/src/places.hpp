@@ -30,6 +30,8 @@ bool wake_reader(ReaderSlot* slot);
 std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t max);
 // The newest tick of an instrument, from the ring or from the saved table.
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out);
+// The newest tick of each instrument, in the order of their first ticks.
+std::int32_t read_snapshot(const Log& log, Record* out, std::uint32_t max, std::uint32_t* count);
 // Whole records of [start, start + count) that are still there, oldest first.
 std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,
                          std::uint64_t* first);

@@ -122,6 +122,12 @@ void Reader::interrupt() {
     if (ReaderSlot* bed = bed_.load()) wake_reader(bed);
 }
 
+void Reader::recall() {
+    // SYNC sleep (seq_cst, writer side): as in interrupt().
+    recalled_.store(true, std::memory_order_seq_cst);
+    if (ReaderSlot* bed = bed_.load()) wake_reader(bed);
+}
+
 void Reader::leave() {
     if (slot_ == nullptr) return;
     std::uint64_t me = process_identity(getpid());
@@ -317,11 +323,15 @@ bool Reader::keep(const Record& r, std::int32_t filter) {
 }
 
 void Reader::lose_up_to(std::uint64_t written, std::atomic<std::uint64_t>* place, std::uint64_t* lost) {
-    const std::uint64_t next = place->load(std::memory_order_relaxed);
+    std::uint64_t next = place->load(std::memory_order_relaxed);
     if (next == kUnknown || written <= next) return;
+    // Another engine may just take the queue, and say anew what comes next.
+    if (!still_bound() || !place->compare_exchange_strong(next, written)) return;
     *lost += written - next;
-    place->store(written, std::memory_order_relaxed);
 }
+
+// False when another engine has the queue by now: this log has ended, and what the queue expects is another's.
+bool Reader::still_bound() const { return queue_->header->LogId.load() == log_->header->UniqueId; }
 
 // A loss shows when the next tick of the instrument arrives. When there is no next one to wait for
 // (the log has ended, or somebody asks), the instrument table knows how many there were.
@@ -452,6 +462,10 @@ std::int32_t Reader::take(tk_take* t) {
             t->state = TK_TAKE_INTERRUPTED;
             break;
         }
+        if (recalled_.load(std::memory_order_relaxed)) {
+            t->state = TK_TAKE_RECALLED;
+            break;
+        }
         t->state = wait(*t, deadline);
         if (t->state == TK_TAKE_OK || (t->state == TK_TAKE_ORPHANED && something_new())) continue;
         if (t->state < 0) count = t->state;
@@ -550,7 +564,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     const bool wrong = passed_by();
     // SYNC sleep (seq_cst, reader side): the second look.
     const bool news = wrong || something_new() || h.Head.load(std::memory_order_seq_cst) > now_.Cursor ||
-                      h.Closed.load(std::memory_order_seq_cst) != 0 || retired() || interrupted_.load();
+                      h.Closed.load(std::memory_order_seq_cst) != 0 || retired() || interrupted_.load() || recalled_.load();
     if (!news) error = futex_wait(&slot_->Sleep, word, timeout_ns);
     // Awake: nothing is ordered by taking the announcement back, a late waker finds an even word.
     sleepers.fetch_and(~bit);

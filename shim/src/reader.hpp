@@ -18,6 +18,9 @@ public:
     void close();
     // Ends the wait that is under way, or the next one. From any thread.
     void interrupt();
+    // The same for the thread of a Bell, which waits in the program's place: its take() says RECALLED.
+    void recall();
+    void forget_recall() { recalled_.store(false); }
     // Each returns the number of records taken or an error; see tickshim.h.
     std::int32_t take(tk_take* t);
     std::int32_t first_look(tk_take* t);
@@ -49,9 +52,10 @@ private:
     void overrun(std::uint64_t head);
     void resume();
     std::uint64_t numbered() const;
-    static void lose_up_to(std::uint64_t written, std::atomic<std::uint64_t>* place, std::uint64_t* lost);
+    void lose_up_to(std::uint64_t written, std::atomic<std::uint64_t>* place, std::uint64_t* lost);
     std::atomic<std::uint64_t>& expected(std::int32_t filter, bool event);
     std::uint64_t number_of(const Record& r) const;
+    bool still_bound() const;
     void reconcile();
     void commit(std::uint32_t count, bool handed);
     void watch_for_flood(std::uint32_t count);
@@ -86,6 +90,7 @@ private:
     std::atomic<bool> busy_{false};
     std::atomic<bool> closing_{false};
     std::atomic<bool> interrupted_{false};
+    std::atomic<bool> recalled_{false};
     // Where interrupt() wakes: kept when the place is given back, as that may be in another thread just now.
     std::atomic<ReaderSlot*> bed_{nullptr};
 };

@@ -59,6 +59,7 @@ def test_ticks_that_are_there_come_first(feed: Feed) -> None:
     ticks = feed.queue(start="oldest")
     for _ in range(300):
         feed.tick("rb2601")
+    assert ticks.qsize() == 300  # it has its place: before that there is nothing to interrupt
     ticks.interrupt()
     assert [ticks.get(timeout=60).Sequence for _ in range(300)] == list(range(300))
     with pytest.raises(queue.Empty):
