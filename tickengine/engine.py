@@ -22,7 +22,7 @@ from ._watchdog import Watchdog
 from .config import settings
 from .flow import temporary_directory
 from .forward import Forwarder, check_queue_list, place_for, start_forwarder
-from .log import DEFAULT_CAPACITY, TickLog
+from .log import DEFAULT_CAPACITY, Status, TickLog
 from .mdapi import finish_log
 from .queue import TickQueue
 from .words import EVENT_CODES
@@ -204,7 +204,7 @@ class TickEngine(Supervised):
             raise EngineError("this engine has not been started")
         return self._log
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """What is going on. The same from any process: ``TickLog.attach(name).status()``.
 
         Keys: ``state`` (``connecting connected logged_in live stale stopped failed``), ``front``,
@@ -213,7 +213,7 @@ class TickEngine(Supervised):
         ``failure``, ``epoch``, ``head``, ``oldest``, ``pid``, and ``queues``: per queue ``name, pid,
         alive, sequence, lag, received, lost``.
         """
-        return {**self.log.status(), "restarts": self._restarts}
+        return Status({**self.log.status(), "restarts": self._restarts})
 
     def wait_live(self, timeout: float = 30.0) -> None:
         """Block until everything is subscribed.

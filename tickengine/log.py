@@ -6,13 +6,16 @@ import ctypes as ct
 import json
 import mmap
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _html as html
 from . import _segments
-from ._errors import Closed, NotFoundError, OverwrittenError, SegmentError, ShimError
+from ._checks import check_instruments
+from ._errors import Closed, ConfigError, NotFoundError, OverwrittenError, SegmentError, ShimError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
 from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
@@ -22,6 +25,13 @@ DEFAULT_CAPACITY = 65536
 DEFAULT_INSTRUMENTS = 16384
 _STATUS_SIZE = 4096
 _HEADER_RECORDS_OFFSET = 64 + 3 * 8  # RecordsOffset in the header, docs/layout.md
+
+
+class Status(dict[str, Any]):
+    """What `TickLog.status` says; a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return html.status(self)
 
 
 class TickLog:
@@ -171,7 +181,7 @@ class TickLog:
         return records if bool(ticks.all()) else records[ticks]
 
     def latest(self, instrument: str) -> Tick:
-        """The newest tick of *instrument*, also when the ring has long passed it.
+        """The newest tick of *instrument*, also when the ring has long passed it. Does not wait.
 
         Raises `NotFoundError` if none has been received.
         """
@@ -179,6 +189,37 @@ class TickLog:
         lib().log_latest(self.handle, instrument.encode(), ct.byref(tick))
         tick._names = self
         return tick
+
+    def snapshot(self, instruments: Iterable[str | bytes] | None = None) -> npt.NDArray[np.void]:
+        """The newest ticks of many: an array of `TICK_DTYPE`. Each row is whole; they are not all of one moment.
+        Does not wait.
+
+        Args:
+            instruments: a row for each of these, in this order; None for all that have a tick, in the order of
+                their first ones.
+
+        Raises `NotFoundError` if none has been received of one that is named.
+        """
+        if instruments is not None:
+            ids = check_instruments(instruments)
+            rows = np.empty(len(ids), TICK_DTYPE)
+            for row, id_ in enumerate(ids):
+                lib().log_latest(self.handle, id_, rows.ctypes.data + row * RECORD_SIZE)
+            return rows
+        rows, count = np.empty(self.info().instruments, TICK_DTYPE), ct.c_uint32()
+        lib().log_snapshot(self.handle, rows.ctypes.data, len(rows), ct.byref(count))
+        return rows[: count.value]
+
+    def tail(self, count: int) -> npt.NDArray[np.void]:
+        """A copy of the newest *count* ticks, or as many as are still there, oldest first, as `read` gives them."""
+        if count < 1:
+            raise ConfigError(f"count must be at least 1, not {count}")
+        head, wanted = self.head, count
+        while True:  # events stand between the ticks
+            rows = self.read(head - wanted if wanted < head else 0, head)
+            if len(rows) >= count or wanted >= min(head, self.capacity):
+                return rows[-count:]
+            wanted *= 2
 
     def exchange_inst_id(self, index: int) -> bytes:
         """The ExchangeInstID that belongs to ``Tick.Instrument``, ``b""`` beyond the table."""
@@ -258,10 +299,10 @@ class TickLog:
         text = json.dumps(status, ensure_ascii=False, separators=(",", ":")).encode()
         lib().log_status_set(self.handle, text, len(text))
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """The engine's state, as `TickEngine.status` gives it, from any process."""
         info = self.info()
-        status: dict[str, Any] = {"state": "connecting", **self.status_text()}
+        status = Status({"state": "connecting", **self.status_text()})
         if info.closed:
             status["state"] = "failed" if status.get("failure") else "stopped"
         elif not info.writer_alive:
@@ -300,6 +341,11 @@ class TickLog:
     def intact(self, sequence: int) -> bool:
         """True if no record from *sequence* on can have been overwritten up to now."""
         return sequence >= self.oldest
+
+    def _repr_html_(self) -> str:
+        if not self._close.alive:
+            return "<b>TickLog</b> (closed)"
+        return html.log(self.status(), self.tail(5))
 
     def __repr__(self) -> str:
         if not self._close.alive:

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from queue import Empty
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from . import _segments
 from ._checks import MAX_ID, check_instruments, check_skip
 from ._errors import Closed, ConfigError, NotFoundError, ShimError
@@ -18,7 +21,7 @@ from ._listening import Listening, forget_bell, release_reader
 from ._shim import START_NOW, START_OLDEST, WAIT_MODES, QueueInfo, Take, id_array, lib, new_handle
 from ._taking import Rebound, nothing_yet
 from .log import TickLog
-from .tick import KIND_TICK, TickFlag
+from .tick import KIND_TICK, Tick, TickFlag
 
 _KINDS = {"ticks": "TickQueue", "bars": "BarQueue"}
 
@@ -347,6 +350,28 @@ class TickQueue(Listening):
             except (Empty, Closed):
                 return None
         return self._log
+
+    def snapshot(self) -> npt.NDArray[np.void]:
+        """The newest tick of each of the queue's instruments that has one, to begin with: an array of `TICK_DTYPE`.
+
+        From the log's table of last values (`TickLog.snapshot`); the queue itself stays where it is, and its
+        ``skip=`` is not looked at. Does not wait. Raises `NotFoundError` while no engine feeds the queue.
+        """
+        rows, wanted = self._fed().snapshot(), self.instruments
+        return rows if wanted is None else rows[np.isin(rows["InstrumentID"], [id_.encode() for id_ in wanted])]
+
+    def latest(self, instrument: str) -> Tick:
+        """The newest tick of *instrument*, whether the queue takes it or not; see `snapshot`.
+
+        Raises `NotFoundError` if none has been received, or while no engine feeds the queue.
+        """
+        return self._fed().latest(instrument)
+
+    def _fed(self) -> TickLog:
+        log = self.log
+        if log is None:
+            raise NotFoundError("latest", -3, f"queue {self.name!r} has no engine yet, so there is no newest tick")
+        return log
 
     @property
     def instruments(self) -> list[str] | None:

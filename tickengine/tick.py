@@ -312,6 +312,11 @@ class Tick(ct.Structure):
             f"UpdateTime='{self.UpdateTime}.{self.UpdateMillisec:03d}')"
         )
 
+    def _repr_html_(self) -> str:
+        from . import _html
+
+        return _html.tick(self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tick) and bytes(self) == bytes(other)
 

@@ -222,6 +222,58 @@ def test_an_order_that_waits_is_cancelled(front: TradingFront, make: Callable[..
     assert number == 32 and info["ErrorID"] and action["OrderSysID"] == waiting["OrderSysID"]
 
 
+def test_algoplus_short_forms_send_what_they_say(front: TradingFront, make: Callable[..., Recorder]) -> None:
+    api = make(front)
+    ready(api)
+    assert api.buy_open(b"SHFE", b"rb2605", 2950.0, 3) == 0
+    waits = api.order_ref
+    assert api.sell_open("SHFE", "rb2605", 3050.0, 1) == 0
+    assert api.buy_close("INE", "sc2605", 500.0, 1) == 0
+    assert api.sell_close(b"SHFE", b"rb2605", 3050.0, 2, False) == 0
+    assert api.sell_close("DCE", "m2605", 2700.0, 1) == 0
+    names = ("InstrumentID", "Direction", "CombOffsetFlag", "LimitPrice", "VolumeTotalOriginal")
+    sent = [tuple(record.data[name] for name in names) for record in journal(api) if record.kind == "sending_order"]
+    assert sent == [
+        ("rb2605", "0", "0", 2950.0, 3),
+        ("rb2605", "1", "0", 3050.0, 1),
+        ("sc2605", "0", "3", 500.0, 1),
+        ("rb2605", "1", "4", 3050.0, 2),
+        ("m2605", "1", "1", 2700.0, 1),
+    ]
+    one = next(record.data for record in journal(api) if record.kind == "sending_order")
+    assert {name: one[name] for name in BUY if name not in names} == {
+        name: value.decode() if isinstance(value, bytes) else value for name, value in BUY.items() if name not in names
+    }
+    with pytest.raises(ConfigError, match="order_vol"):
+        api.buy_open("SHFE", "rb2605", 2950.0, 1.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="order_ref 4711: no order"):
+        api.cancel_order("SHFE", "rb2605", 4711)
+    with pytest.raises(ConfigError, match="order_ref 'x' must be"):
+        api.cancel_order("SHFE", "rb2605", "x")
+
+    def of(reference: int, status: bytes) -> list[Any]:
+        orders = [a[0] for a in api.of("OnRtnOrder")]
+        return [o for o in orders if int(o["OrderRef"]) == reference and o["OrderStatus"] == status]
+
+    wait_for(lambda: of(waits, b"3"), "the first order in the queue")
+    front.cut()
+    wait_for(lambda: api.status()["logins"] == 2, "the second login")
+    ready(api)
+    assert api.cancel_order("SHFE", "rb2605", waits) == 0  # another session's by now
+    wait_for(lambda: of(waits, b"5"), "the cancellation")
+
+
+def test_short_forms_keep_the_limits(front: TradingFront, make: Callable[..., Recorder]) -> None:
+    api = make(front, limits=Limits(order_volume=2))
+    ready(api)
+    assert api.gate is not None
+    api.gate.set_price("rb2605", Quote(3000.0))
+    with pytest.raises(LimitRefused) as refused:
+        api.buy_open("SHFE", "rb2605", 2990.0, 3)
+    assert refused.value.limit == "order_volume"
+    assert "sending_order" not in [record.kind for record in journal(api)]
+
+
 def test_a_refused_order_comes_back_with_the_programs_number(
     front: TradingFront, make: Callable[..., Recorder]
 ) -> None:

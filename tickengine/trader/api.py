@@ -19,6 +19,7 @@ from ..flow import FlowDirectory
 from ..vendor_api import NOT_CONNECTED
 from ._process import SessionApi
 from .calls import answers_of, call_of
+from .comfort import OrderCalls
 from .journal import TradeLogWriter, journal_path
 from .ledger import Ledger
 from .limits import Gatekeeper, Limits
@@ -33,7 +34,7 @@ _NO_SESSION = -9  # the shim's code for an order that finds no session that is r
 _LOOK_S = 0.1
 
 
-class TraderApi(InProcessApi):
+class TraderApi(OrderCalls, InProcessApi):
     """Trading in this process: connects, authenticates, logs in and confirms by itself, again after every cut.
 
     Subclass it and override callbacks. They run on a thread of Python's own, never on the vendor's, one after
@@ -45,6 +46,8 @@ class TraderApi(InProcessApi):
     Every order is in the journal (``trade.journal`` in *flow_path*) before it leaves, and gets its OrderRef and
     its RequestID there: what the program gives for them is not used, so that a reference is never given out
     twice, whatever was killed when. `order_ref` has the reference.
+
+    `buy_open`, `sell_open`, `buy_close`, `sell_close` and `cancel_order` are AlgoPlus's short forms.
 
     No limit is applied to orders unless *limits* is given. For a connection in a process of its own, with
     limits and a book of orders, see `TraderEngine`.
@@ -460,6 +463,14 @@ class TraderApi(InProcessApi):
 
         session.post(functools.partial(session.ask, Query(method, fields, answer)))
         return 0
+
+    def _session_of(self, order_ref: int) -> tuple[int, int]:
+        self._running_session()
+        with self._orders:
+            order = None if self._ledger is None else self._ledger.order(order_ref)
+        if order is None:
+            raise ConfigError(f"order_ref {order_ref}: no order of this journal has it; give order_sysid=")
+        return order.FrontID, order.SessionID
 
     def _completed(self, struct: str, fields: dict[str, Any]) -> dict[str, Any]:
         config, known = self._config, struct_fields(struct)

@@ -212,6 +212,10 @@ class OrderBook:
         """
         return self._ours.get(client_id) or self._expected[client_id]
 
+    def by_reference(self, order_ref: int) -> Order | None:
+        """The order of ours that has gone out with *order_ref*."""
+        return self._by_ref.get(str(order_ref))
+
     def open_orders(self, instrument_id: str | None = None) -> list[Order]:
         """Orders that are not at their end, oldest first; those of uncertain fate are among them."""
         under_way = [*self._open.values(), *self._expected.values()] if self._expected else self._open.values()

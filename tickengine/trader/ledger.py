@@ -8,6 +8,7 @@ from typing import Any
 
 from .._errors import ConfigError
 from ._process import References
+from .book import Order
 from .journal import TradeLog
 from .limits import Gatekeeper, Limits, Wish
 from .trader import LAST_CLIENT_ID
@@ -56,6 +57,11 @@ class Ledger:
         """What the program calls the order or cancellation that went out as *request_id*."""
         self._catch_up()
         return self._numbers.get(request_id, request_id)
+
+    def order(self, order_ref: int) -> Order | None:
+        """The order of ours with that reference."""
+        self._catch_up()
+        return self.account.book.by_reference(order_ref)
 
     def check_order(self, fields: Mapping[str, Any]) -> None:
         """Raises `LimitRefused` if it does not keep a limit."""
