@@ -1,4 +1,4 @@
-"""Ticks for other libraries: pandas and polars frames, vn.py's ``TickData``.
+"""Ticks for other libraries: pandas and polars frames, Arrow tables, vn.py's ``TickData``.
 
 Each library is imported when its function is called; without it the function raises `MissingPackage`, which
 names what to install. Times come from the record's own nanoseconds, never from the vendor's texts: to put
@@ -25,6 +25,7 @@ from .words import decode
 if TYPE_CHECKING:
     import pandas
     import polars
+    import pyarrow
     from vnpy.trader.object import TickData
 
 SHANGHAI = "Asia/Shanghai"
@@ -93,6 +94,19 @@ def to_polars(ticks: Ticks, tz: str = SHANGHAI) -> polars.DataFrame:
             columns.append(pl.Series(name, values))
     frame: polars.DataFrame = pl.DataFrame(columns)
     return frame
+
+
+def to_arrow(ticks: Ticks, tz: str = SHANGHAI) -> pyarrow.Table:
+    """As `to_pandas`, for Arrow: times are ``timestamp[ns, tz]``, null where not known; texts ``string``."""
+    pa = _need("pyarrow", "parquet")
+    columns = {}
+    for name, values in _columns(to_array(ticks)):
+        if name in TIMES:
+            columns[name] = pa.array(values, pa.timestamp("ns", tz), mask=values == _NO_TIME)
+        else:
+            columns[name] = pa.array(values, pa.string()) if values.dtype == object else pa.array(values)
+    table: pyarrow.Table = pa.table(columns)
+    return table
 
 
 def to_vnpy(tick: Tick, gateway_name: str = "tickengine", exchange: str = "") -> TickData:

@@ -15,7 +15,7 @@ from writing import Feed
 
 from tickengine import TICK_DTYPE, Tick
 from tickengine._errors import MissingPackage
-from tickengine.adapters import COLUMNS, to_array, to_pandas, to_polars, to_vnpy
+from tickengine.adapters import COLUMNS, to_array, to_arrow, to_pandas, to_polars, to_vnpy
 
 DBL_MAX = sys.float_info.max
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -233,3 +233,31 @@ def test_importing_the_adapters_imports_none_of_them() -> None:
     code = "import sys, tickengine.adapters; print([m for m in ('pandas', 'polars', 'vnpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+# ---- Arrow ---------------------------------------------------------------------------------------
+
+
+@needs("pyarrow")
+def test_an_arrow_table_has_the_types_and_nulls_of_the_frames(feed: Feed) -> None:
+    ticks = fill(feed)
+    table = to_arrow(ticks)
+    assert table.column_names == list(COLUMNS)
+    types = {name: str(table.schema.field(name).type) for name in table.column_names}
+    assert (types["ExchangeTime"], types["RecvTime"]) == ("timestamp[ns, tz=Asia/Shanghai]",) * 2
+    assert (types["Sequence"], types["InstrumentID"], types["LastPrice"], types["Volume"]) == (
+        *("int64", "string", "double", "int32"),
+    )
+    rows = table.to_pydict()
+    assert rows["InstrumentID"] == ["rb2601", "SP a2601&a2605", "rb2601"]
+    assert rows["LastPrice"][:2] == [3150.0, -35.0] and math.isnan(rows["LastPrice"][2])
+    assert table["ExchangeTime"].is_null().to_pylist() == [tick.ExchangeTime == 0 for tick in ticks]
+    assert table["RecvTime"].cast("int64").to_pylist() == [tick.RecvTime for tick in ticks]
+    empty = to_arrow(np.empty(0, TICK_DTYPE))
+    assert empty.num_rows == 0 and empty.schema.names == table.schema.names
+
+
+def test_without_pyarrow_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackage, match=r"tickengine\[parquet\]"):
+        to_arrow([])
