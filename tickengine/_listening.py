@@ -283,7 +283,7 @@ class Listening(Taking):
                     continue
                 except Closed:
                     return True
-                if on_tick is not None and record.Kind == KIND_TICK:
+                if on_tick is not None and (not self.events or record.Kind == KIND_TICK):
                     on_tick(record)
                 elif on_event is not None:
                     on_event(record)

@@ -57,6 +57,7 @@ SCRIPTS = {
     ),
     "vendor": ("--seconds 0.3", {"flat out, medians": "written/s", "bursts, medians": "p50"}),
     "vendor_rate": ("--seconds 0.3 --cases A,C", {"medians": "ratio"}),
+    "waiting": ("--ticks 20", {"medians": "p50"}),
 }
 PEERS = ("pyzmq", "iceoryx2", "msgq-ipc", "slick-queue-py", "zeroq", "cloudtoid-interprocess", "membridge")
 
