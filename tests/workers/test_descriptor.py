@@ -238,7 +238,7 @@ def _answer(ticks: TickQueue, rounds: int, connection: Connection) -> None:
 
 @pytest.mark.parametrize("context", [SPAWN, FORK], ids=["spawn", "fork"])
 def test_two_processes_answer_each_other_without_a_lost_wake_up(feed: Feed, context: Any) -> None:
-    rounds = 400
+    rounds = 250
     ticks = feed.queue()
     with workers([(_answer, (ticks, rounds))], context) as [answers]:
         for _ in range(rounds):
@@ -269,7 +269,7 @@ def _count(ticks: TickQueue, connection: Connection) -> None:
 
 
 def test_none_is_lost_at_a_high_rate(feed: Feed) -> None:
-    many = 2000
+    many = 1200
     ticks = feed.queue()
     with workers([(_count, (ticks,))]) as [answers]:
         for number in range(many):
