@@ -371,10 +371,7 @@ void tk_bell_arm(tk_bell* bell, tk_take* take) { bell->bell.arm(&take->reader->r
 void tk_bell_arm_unbound(tk_bell* bell, uint32_t seen) { bell->bell.arm_unbound(seen); }
 int32_t tk_bell_recall(tk_bell* bell) { return bell->bell.recall(); }
 void tk_bell_stop(tk_bell* bell) { bell->bell.stop(); }
-void tk_bell_free(tk_bell* bell) {
-    bell->bell.stop();
-    delete bell;
-}
+void tk_bell_free(tk_bell* bell) { delete bell; }
 
 // ---- vendor ----
 

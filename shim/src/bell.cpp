@@ -49,7 +49,10 @@ void Bell::hand_over(std::uint32_t to) {
 }
 
 void Bell::arm(Reader* reader, tk_take* take) {
-    reader_ = reader;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        reader_ = reader;
+    }
     take_ = take;
     arm();
 }
@@ -57,7 +60,10 @@ void Bell::arm(Reader* reader, tk_take* take) {
 void Bell::arm_unbound(std::uint32_t seen) {
     if (turn_.load() == kArmed && reader_ == nullptr && seen_ == seen) return;
     recall();
-    reader_ = nullptr;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        reader_ = nullptr;
+    }
     seen_ = seen;
     arm();
 }
@@ -122,6 +128,7 @@ bool Bell::wait_for_binding() {
 
 // Ends the thread's wait, wherever it is by now.
 void Bell::nudge() {
+    const std::lock_guard<std::mutex> lock(mutex_);
     recalled_.store(true);
     if (turn_.load() != kArmed) {
         futex_wake(&turn_, INT_MAX);
@@ -142,15 +149,19 @@ std::int32_t Bell::recall() {
         futex_wait(&turn_, kArmed, kNudge);
         turn = turn_.load(std::memory_order_acquire);  // SYNC bell (acquire)
     }
-    if (reader_ != nullptr) reader_->forget_recall();
-    turn_.store(kProgram);
+    {
+        // Behind this nobody touches the reader for the bell, and it may be freed.
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (reader_ != nullptr) reader_->forget_recall();
+        turn_.store(kProgram);
+    }
     if (quiet) ring();
     if (turn != kFound) return 0;
     return found_ < 0 ? fail(found_, "%s", error_.c_str()) : found_;
 }
 
 void Bell::stop() {
-    if (stopping_.exchange(true)) return;
+    if (stopping_.exchange(true) || !thread_.joinable()) return;
     while (!ended_.load()) {
         nudge();
         rest(kPause);

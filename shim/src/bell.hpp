@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -20,6 +21,9 @@ class Reader;
 class Bell {
 public:
     explicit Bell(Queue* queue) : queue_(queue), fd_(-1) {}
+    Bell(const Bell&) = delete;
+    Bell& operator=(const Bell&) = delete;
+    ~Bell() { stop(); }
     std::int32_t start();
     int fd() const { return fd_.get(); }
     // The program has found nothing. The descriptor becomes quiet, and is rung when something has come; take says
@@ -44,6 +48,8 @@ private:
 
     Queue* queue_;
     Descriptor fd_;
+    // stop() comes from any thread: it touches the reader under this, while the turn is the thread's.
+    std::mutex mutex_;
     Reader* reader_ = nullptr;  // of the turn: null, waits for a binding
     tk_take* take_ = nullptr;
     std::uint32_t seen_ = 0;
