@@ -1,6 +1,6 @@
 """A recorder beside the strategies: every tick into a file, in a process of its own; then the file as CSV.
 
-    python examples/record_and_export.py
+python examples/record_and_export.py
 """
 
 from __future__ import annotations
