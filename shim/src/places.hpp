@@ -30,6 +30,9 @@ bool wake_reader(ReaderSlot* slot);
 std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t max);
 // The newest tick of an instrument, from the ring or from the saved table.
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out);
+// The same for the entries of the instrument table from `first` on: each one's first words, Stamp 0 for none.
+std::uint32_t read_latest_all(const Log& log, std::uint32_t first, std::uint32_t count, tk_latest* out);
+std::int32_t read_latency(const Log& log, std::uint32_t slot, std::uint32_t generation, tk_latency* out);
 // Whole records of [start, start + count) that are still there, oldest first.
 std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,
                          std::uint64_t* first);

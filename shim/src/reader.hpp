@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "latency.hpp"
 #include "segment.hpp"
 #include "tickshim.h"
 
@@ -55,6 +56,7 @@ private:
     void reconcile();
     void commit(std::uint32_t count, bool handed);
     void watch_for_flood(std::uint32_t count);
+    void measure(const tk_take& t, std::uint32_t count);
     bool should_rest(const tk_take& t) const;
     bool ended();
     void leave();
@@ -82,6 +84,7 @@ private:
     bool flood_ = false;
     std::uint32_t since_mark_ = 0;  // ticks taken since mark_
     std::int64_t mark_ = 0;         // CLOCK_MONOTONIC
+    Sampling sampling_;
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
     std::atomic<bool> closing_{false};
