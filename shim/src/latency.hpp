@@ -40,11 +40,18 @@ class Sampling {
 public:
     static constexpr std::int32_t kLargest = 64;         // ticks in a group
     static constexpr std::int64_t kInterval = 10000000;  // ns between samples, about
+    static constexpr std::int64_t kQuiet = 160000000;    // ns without a tick, behind which quiet() is called
 
     void begin(LatencyTable* table, std::int64_t now) {
         table_ = table;
         begun_ = last_ = now;
         random_ = static_cast<std::uint64_t>(now) | 1;
+        group_ = left_ = 1;
+        drawn_ = 0;
+    }
+    // Nothing has come for long: whatever comes next is measured. That ends a group before all of it has come; as
+    // that does not depend on whether its tick has been drawn yet, shares stay right.
+    void quiet() {
         group_ = left_ = 1;
         drawn_ = 0;
     }
@@ -64,7 +71,7 @@ public:
         if (since < kInterval / 2) {
             group_ = std::min(group_ * 2, kLargest);
         } else if (since > kInterval * 2) {
-            group_ = since > kInterval * 16 ? 1 : std::max(group_ / 2, 1);
+            group_ = since > kQuiet ? 1 : std::max(group_ / 2, 1);
         }
         random_ = random_ * 6364136223846793005ull + 1442695040888963407ull;
         drawn_ = static_cast<std::int32_t>((random_ >> 32) * static_cast<std::uint32_t>(group_) >> 32);

@@ -19,7 +19,7 @@ constexpr std::int64_t kLeave = 50000;  // between looks whether a thread that w
 // spin() looks so often in one call, and asks its caller to look round after so many calls, about 1 ms.
 // Whether anybody is left who could write takes a look into /proc: after about 50 ms.
 constexpr int kSpinLooks = 16;
-constexpr std::uint32_t kLookRound = 1u << 11, kLookForOwner = 1u << 17;
+constexpr std::uint32_t kLookRound = 1u << 11, kQuietSlices = 1u << 16, kLookForOwner = 1u << 17;
 // A flood: so many ticks within this time, at more than half a million a second for tens of milliseconds.
 // No market does that, a recording played flat out does. Who keeps up with it rests so long between looks,
 // and has done so for the last time when fewer than kFloodFew have come meanwhile.
@@ -388,6 +388,7 @@ std::int32_t Reader::look(tk_take* t) {
     if (count != 0) {
         commit(count, t->handed != 0);
         if (sampling_.due(count)) measure(*t, count);
+        idle_since_ = 0;
         watch_for_flood(count);
         t->used += count;
         t->count = count;
@@ -493,7 +494,9 @@ std::int32_t Reader::spin(tk_take* t) {
         }
         return TK_LOOK;
     }
+    if (slices_ - idle_slices_ > kQuietSlices) sampling_.quiet();
     const std::int32_t count = look(t);
+    idle_slices_ = slices_;
     report(now_, skipped_, t);
     if (count < 0) return count;
     return t->count != 0 ? static_cast<std::int32_t>(t->count) : t->state == TK_TAKE_EMPTY ? 0 : TK_LOOK;
@@ -519,6 +522,7 @@ bool Reader::orphaned() const { return !log_->owner_alive() && !log_->writer_ali
 
 std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
     const std::int64_t start = monotonic_ns();
+    if (idle_since_ == 0) idle_since_ = start;
     std::int64_t left = deadline == 0 ? kSleepSlice : deadline - start;
     if (left <= 0) return TK_TAKE_EMPTY;
     if (t.wait_mode != TK_WAIT_BLOCK) {
@@ -568,6 +572,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
     if (wrong) return damaged();
+    if (monotonic_ns() - idle_since_ > Sampling::kQuiet) sampling_.quiet();
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)

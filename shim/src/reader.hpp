@@ -85,6 +85,8 @@ private:
     std::uint32_t since_mark_ = 0;  // ticks taken since mark_
     std::int64_t mark_ = 0;         // CLOCK_MONOTONIC
     Sampling sampling_;
+    std::int64_t idle_since_ = 0;      // CLOCK_MONOTONIC of the first wait since something was taken, 0 none
+    std::uint32_t idle_slices_ = 0;    // the same for spin(): its slices_ then
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
     std::atomic<bool> closing_{false};

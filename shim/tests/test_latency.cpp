@@ -1,5 +1,6 @@
 // The histogram of a reader: its buckets, which ticks are measured, and that the shares are those of all ticks.
 #include <numeric>
+#include <thread>
 
 #include "fixture.hpp"
 #include "latency.hpp"
@@ -16,10 +17,11 @@ std::uint64_t total(const tk::LatencyTable& t) {
 
 // Feeds `ticks` ticks, one to a take, at times given by `when`; tick n took `took(n)`.
 template <typename When, typename Took>
-void feed(tk::LatencyTable* table, std::uint64_t ticks, When&& when, Took&& took) {
+void feed(tk::LatencyTable* table, std::uint64_t ticks, When&& when, Took&& took, bool tell_quiet = false) {
     tk::Sampling s;
     s.begin(table, 1);
     for (std::uint64_t n = 0; n < ticks; ++n) {
+        if (tell_quiet && n != 0 && when(n) - when(n - 1) > tk::Sampling::kQuiet) s.quiet();
         if (!s.due(1)) continue;
         do {
             const std::int64_t now = when(n);
@@ -68,12 +70,13 @@ TEST(a_flood_is_measured_once_in_64_ticks_and_still_counts_all) {
 // Bursts of 48 (no multiple of the group) and of 64 (all of it), half a second apart. Place k in a burst takes
 // (k + 1) us: each place must have its share, the first and the last like those between.
 TEST(every_place_in_a_burst_has_its_share) {
-    for (const std::uint64_t burst : {2, 48, 64}) {
+    for (const std::uint64_t burst : {2, 3, 48, 64, 65, 98}) {
+        const bool waits = burst % 2 != 0;  // or polls, and does not know how long it was quiet
         auto table = std::make_unique<tk::LatencyTable>();
         constexpr std::uint64_t kBursts = 40000;
         const auto took = [burst](std::uint64_t n) { return static_cast<std::int64_t>(n % burst + 1) * 1000; };
         feed(table.get(), kBursts * burst,
-             [burst, took](std::uint64_t n) { return static_cast<std::int64_t>(n / burst + 1) * 500000000 + took(n); }, took);
+             [burst, took](std::uint64_t n) { return static_cast<std::int64_t>(n / burst + 1) * 500000000 + took(n); }, took, waits);
         std::uint64_t counted = 0;
         double wrong = 0;
         for (std::uint32_t i = 0; i < tk::kLatencyBuckets; ++i) {
@@ -89,6 +92,28 @@ TEST(every_place_in_a_burst_has_its_share) {
         CHECK(std::abs(mean / (500.0 * static_cast<double>(burst + 1)) - 1) < 0.03);
         CHECK(std::abs(static_cast<double>(counted) / static_cast<double>(kBursts * burst) - 1) < 0.03);
     }
+}
+
+TEST(a_reader_that_waits_measures_what_comes_behind_a_pause) {
+    TestLog t(1024);
+    auto q = t.queue();
+    tk::Reader& reader = q->open();
+    fresh(t, 500);
+    CHECK_EQ(take(reader, 1000).count(), 500u);
+    const std::uint64_t before = q->slot().Latency.Samples.load();
+    std::thread sleeper([&] {
+        Taken got;
+        do {
+            got = take(reader, 1, -1);
+        } while (got.state() == TK_TAKE_AGAIN);
+        CHECK_EQ(got.count(), 1u);
+    });
+    const std::int64_t asleep = tk::monotonic_ns();
+    while ((q->slot().Sleep.load() & 1) == 0 || tk::monotonic_ns() - asleep < 2 * tk::Sampling::kQuiet)
+        std::this_thread::yield();
+    fresh(t, 1);
+    sleeper.join();
+    CHECK_EQ(q->slot().Latency.Samples.load(), before + 1);
 }
 
 TEST(a_takes_ticks_are_measured_with_one_look_at_the_clock) {

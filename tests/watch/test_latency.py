@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from writing import Feed
 
@@ -34,6 +34,7 @@ def test_buckets_are_the_documents() -> None:
     assert BOUNDS[:-1].tolist() == formula and BOUNDS[-1] == 2**36
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**38), min_size=1, max_size=200), st.floats(0, 1))
 def test_a_percentile_lies_in_the_bucket_of_the_value_it_is(values: list[int], share: float) -> None:
     histogram = histogram_of(values)
@@ -45,6 +46,7 @@ def test_a_percentile_lies_in_the_bucket_of_the_value_it_is(values: list[int], s
     assert found <= histogram.max
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), max_size=50), st.lists(st.integers(0, 10**9), max_size=50))
 def test_the_difference_of_two_looks_is_what_came_between(before: list[int], between: list[int]) -> None:
     first, second = histogram_of(before), histogram_of(before + between)

@@ -20,8 +20,8 @@ _TALL = 34  # from so many lines on the queues have a place of their own
 _SMALLEST = 8
 _FOOT = "q quit  ? help  s sort  / filter  p pause"
 _MEANINGS = (
-    "p50 p90 p99: from the vendor's callback to the reader, last 5 s; all: since start",
-    "lag: records between the reader and the newest; lost: overwritten before it came",
+    "p50 p90 p99: from callback to reader, last 5 s; all: since the queue's start",
+    "lag: records between reader and newest; lost: overwritten before it came",
     "change: against PreSettlementPrice; red has risen, green has fallen",
 )
 
@@ -38,7 +38,7 @@ def _head(snapshot: Snapshot, width: int) -> list[Line]:
         f"ticks {count(status['ticks'])}",
         f"{rate(snapshot.rate)}/s now",
         f"{rate(snapshot.peak)}/s peak",
-        f"instruments {len(snapshot.instruments)} of {status.get('subscribed', 0)}",
+        f"instruments {len(snapshot.instruments)}" + (f" of {status['subscribed']}" if "subscribed" in status else ""),
         f"queues {len(snapshot.queues)}",
         f"epoch {status.get('epoch', 0)}",
         f"logins {status.get('logins', 0)}",

@@ -233,8 +233,8 @@ class Watcher:
             rate = np.maximum(counts - earlier, 0) * 1e9 / (at - before.at)
         settled = rows["PreSettlementPrice"]
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = rows["LastPrice"] - settled
-            percent = np.where(settled > 0, change / settled * 100, np.nan)
+            change = np.where(settled > 0, rows["LastPrice"] - settled, np.nan)
+            percent = change / settled * 100
         return Instruments(
             ids=[self._ids[i] for i in there],
             exchanges=[self._exchanges[i] for i in there],

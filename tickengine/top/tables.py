@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .snapshot import EventLine, Exchange, Instruments, Queue, Snapshot
-from .text import Line, age, cells, clean, count, fit, latency, number, pad, rate, signed
+from .text import Line, age, cells, clean, count, fit, latency, number, pad, rate, signed, wrap
 from .view import View
 
 _GAP = 2
@@ -189,21 +189,33 @@ def exchanges(found: Sequence[Exchange], view: View, rows: int, width: int) -> t
     return lay_out(columns, width, view.sort, view.descending), len(mine)
 
 
+def _event_style(event: EventLine) -> str:
+    return "red" if event.name in _BAD_EVENTS else "yellow" if event.name.endswith(("overdue", "warning")) else ""
+
+
 def event_line(event: EventLine, width: int) -> Line:
-    """``09:30:00.123  front disconnected: …`` in this machine's time."""
+    """``09:30:00  front disconnected: …`` in this machine's time, cut at the width."""
+    at = time.strftime("%H:%M:%S", time.localtime(event.time // 10**9))
+    return fit([(at, "dim"), ("  ", ""), (event.words, _event_style(event))], width)
+
+
+def _event_lines(event: EventLine, width: int) -> list[Line]:
+    """All of it, with the day, on as many lines as it takes."""
     seconds, ns = divmod(event.time, 10**9)
-    at = time.strftime("%m-%d %H:%M:%S", time.localtime(seconds)) + f".{ns // 10**6:03d}"
-    style = "red" if event.name in _BAD_EVENTS else "yellow" if event.name.endswith(("overdue", "warning")) else ""
-    return fit([(at, "dim"), ("  ", ""), (event.words, style)], width)
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) + f".{ns // 10**6:03d}  "
+    parts = wrap(clean(event.words), max(10, width - len(at)))
+    style = _event_style(event)
+    return [fit([(at if not i else " " * len(at), "dim"), (part, style)], width) for i, part in enumerate(parts)]
 
 
 def events(found: Sequence[EventLine], view: View, rows: int, width: int) -> tuple[list[Line], int]:
-    """As `instruments`, the newest first."""
+    """As `instruments`, the newest first; a row here is a line, long words take several."""
     mine = [e for e in found if view.filter.lower() in e.words.lower() or view.filter.lower() in e.name]
     if view.descending:
         mine.reverse()
-    first, stop = visible(len(mine), view.top, rows)
-    return [fit([("event", "bold")], width), *(event_line(e, width) for e in mine[first:stop])], len(mine)
+    lines = [line for e in mine for line in _event_lines(e, width)]
+    first, stop = visible(len(lines), view.top, rows)
+    return [fit([("event", "bold")], width), *lines[first:stop]], len(lines)
 
 
 def page(snapshot: Snapshot, view: View, rows: int, width: int) -> tuple[list[Line], int]:

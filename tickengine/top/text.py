@@ -37,6 +37,24 @@ def cut(text: str, width: int) -> str:
     return ("".join(kept) + "~")[: max(0, width)]
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most *width* columns, broken at blanks where there are any."""
+    lines, line = [], ""
+    for word in text.split():
+        while cells(word) > width:  # no blank to break at
+            room = 0
+            while cells(word[: room + 1]) <= width:
+                room += 1
+            lines += [line, word[:room]] if line else [word[:room]]
+            line, word = "", word[room:]
+        if line and cells(line) + 1 + cells(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line] if line or not lines else lines
+
+
 def pad(text: str, width: int, right: bool = False) -> str:
     """Exactly *width* columns."""
     text = cut(text, width)
@@ -61,7 +79,7 @@ def spread(left: Line, right: Line, width: int) -> Line:
     used = sum(cells(clean(text)) for text, _ in (*left, *right))
     if used + 2 > width:
         return fit(left, width)
-    return [*left, (" " * (width - used), ""), *right]
+    return fit([*left, (" " * (width - used), ""), *right], width)
 
 
 def plain(lines: Iterable[Line]) -> str:

@@ -21,7 +21,7 @@ KEYS = (
     ("1 2 3 4", "instruments, queues, exchanges, events"),
     ("s", "sort by the next column"),
     ("r", "reverse the order"),
-    ("/", "show only names that have a text in them (Enter keeps it, Esc removes it)"),
+    ("/", "show only names with a text in them: Enter keeps it, Esc ends it"),
     ("up down PgUp PgDn", "move through the list, also with k and j; g goes to its top"),
     ("p", "pause: what is shown stays; p again goes on"),
     ("?", "this help"),
