@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ from .find import running
 from .frame import as_text, list_rows
 from .keys import Keyboard
 from .screen import Screen, save_svg
-from .snapshot import Watcher
+from .snapshot import Snapshot, Watcher
 from .view import PAGES, SORTS, View
 
 _LOOK_FOR_S = 0.5  # between looks whether an engine has come
@@ -132,10 +133,16 @@ def _once(args: argparse.Namespace, view: View) -> int:
     elif args.json:
         print(json.dumps(snapshot.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
-        # A file has as many lines as there are rows.
-        rows = height if sys.stdout.isatty() else 20 + max(len(snapshot.instruments), len(snapshot.queues))
-        print(as_text(snapshot, width, rows, dataclasses.replace(view, note=" ")), end="")
+        print(_whole(snapshot, width, height, view))
     return 0
+
+
+def _whole(snapshot: Snapshot, width: int, height: int, view: View) -> str:
+    """One screen where there is a terminal; elsewhere one so high that all of the list is on it."""
+    if not sys.stdout.isatty():
+        height = 60 + max(len(snapshot.instruments), len(snapshot.queues), 2 * len(snapshot.events))
+    text = as_text(snapshot, width, height, dataclasses.replace(view, note=" "))
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip()
 
 
 class _Live:
