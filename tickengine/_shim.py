@@ -79,6 +79,10 @@ class ReaderInfo(ct.Structure):
     ]
 
 
+class LatencyTable(ct.Structure):
+    _fields_ = [*[(n, ct.c_uint64) for n in ("samples", "sum", "max")], ("counts", ct.c_uint64 * 128)]
+
+
 class QueueInfo(ct.Structure):
     _fields_ = [
         ("name", ct.c_char * 64),
@@ -196,6 +200,8 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_log_snapshot", "status", (_P, _P, _U32, ct.POINTER(_U32))),
     ("tk_log_instrument", "status", (_P, _U32, ct.POINTER(Instrument))),
     ("tk_log_readers", "status", (_P, ct.POINTER(ReaderInfo), _U32)),
+    ("tk_log_latency", "status", (_P, _U32, _U32, ct.POINTER(LatencyTable))),
+    ("tk_log_latest_all", "status", (_P, _U32, _U32, _P)),
     ("tk_log_status_set", "status", (_P, _S, _U32)),
     ("tk_log_status_get", "status", (_P, _P, _U32)),
     ("tk_writer_open", "status", (_P, _I32, _PP)),

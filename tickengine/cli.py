@@ -16,6 +16,7 @@ from .feed import run as feed_run
 from .front import cli as front_cli
 from .log import TickLog
 from .record import cli as record_cli
+from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
 
@@ -115,6 +116,7 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
         record_cli.run_export,
     ),
     "bars": ("the bars of a running engine, as CSV or JSON lines", bars_cli.add_arguments, bars_cli.run),
+    "top": ("watch a running engine: instruments, queues, latencies, events", top.add_arguments, top.run),
     "orders": ("the orders, trades and positions in an account's journal", trader_cli.add_arguments, trader_cli.run),
 }
 

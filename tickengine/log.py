@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _html as html
-from . import _segments
+from . import _segments, latency
 from ._checks import check_instruments
 from ._errors import Closed, ConfigError, NotFoundError, OverwrittenError, SegmentError, ShimError
 from ._shim import Instrument, LogInfo, ReaderInfo, lib, new_handle
-from .tick import KIND_TICK, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
+from .latency import LatencyHistogram
+from .tick import KIND_EVENT, KIND_TICK, LATEST_DTYPE, RECORD_SIZE, TICK_DTYPE, Event, Tick, record_object
 from .words import decode
 
 MAX_READERS = 256
@@ -152,9 +153,8 @@ class TickLog:
         wanted = sequence + head if sequence < 0 else sequence
         if not 0 <= wanted < head:
             raise IndexError(f"sequence {sequence} is not in a log of {head} records")
-        tick, first, copied = Tick(), ct.c_uint64(), ct.c_uint64()
-        lib().log_read(self.handle, wanted, 1, ct.byref(tick), ct.byref(first), ct.byref(copied))
-        if copied.value != 1 or first.value != wanted:
+        tick = self._record(wanted)
+        if tick is None:
             raise OverwrittenError("tk_log_read", -10, f"record {wanted} has been overwritten (oldest {self.oldest})")
         tick._names = self
         return record_object(tick)
@@ -220,6 +220,16 @@ class TickLog:
             if len(rows) >= count or wanted >= min(head, self.capacity):
                 return rows[-count:]
             wanted *= 2
+    def latest_all(self, first: int = 0) -> npt.NDArray[np.void]:
+        """The newest tick of every instrument in one call, also those that the ring has long passed.
+
+        Returns:
+            An array of `LATEST_DTYPE`, the fields of a record's first 128 bytes. Row *i* is the entry *first* + *i*
+            of the instrument table (`instruments`); its ``Stamp`` is 0 while there is no tick. Under 0.1 us a row.
+        """
+        rows = np.empty(max(0, self.info().instruments - first), LATEST_DTYPE)
+        written = lib().log_latest_all(self.handle, first, len(rows), rows.ctypes.data)
+        return rows[:written]
 
     def exchange_inst_id(self, index: int) -> bytes:
         """The ExchangeInstID that belongs to ``Tick.Instrument``, ``b""`` beyond the table."""
@@ -255,12 +265,13 @@ class TickLog:
         return result
 
     def queues(self) -> list[dict[str, Any]]:
-        """One entry per queue: ``name, pid, alive, sequence, lag, received, lost, lost_events, skipped, asleep``.
+        """One entry per queue: ``name, pid, alive, sequence, lag, received, lost, lost_events, skipped, asleep,
+        latency``.
 
         ``pid`` is the reading process (None: nobody), ``lag`` counts records between it and the head.
+        ``latency``: how long its ticks took from the vendor's callback to the reader since it has this place,
+        ``{"p50", "p90", "p99", "max", "count"}`` in ns, `LatencyHistogram.summary`; None while none was measured.
         """
-        table = (ReaderInfo * MAX_READERS)()
-        count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
         return [
             {
                 "name": _segments.name_in(r.name, self.path),
@@ -273,9 +284,71 @@ class TickLog:
                 "lost_events": r.lost_events,
                 "skipped": r.skipped,
                 "asleep": bool(r.asleep),
+                "latency": found.summary() if (found := latency.of_place(self, r.slot, r.generation)) else None,
             }
-            for r in table[:count]
+            for r in self._readers()
         ]
+
+    def latencies(self) -> dict[str, LatencyHistogram]:
+        """The latency histogram of each queue, by its name.
+
+        The difference of two looks is what came between them: ``now["q"].since(before.get("q"))``.
+        """
+        found = {}
+        for r in self._readers():
+            histogram = latency.of_place(self, r.slot, r.generation)
+            if histogram is not None:
+                found[_segments.name_in(r.name, self.path)] = histogram
+        return found
+
+    def _readers(self) -> list[ReaderInfo]:
+        table = (ReaderInfo * MAX_READERS)()
+        count = min(lib().log_readers(self.handle, table, MAX_READERS), MAX_READERS)
+        return table[:count]
+
+    def events(self, first: int = 0, limit: int = 1000) -> list[Event]:
+        """Connection events that are still in the ring, oldest first, at most the newest *limit*.
+
+        Args:
+            first: ``EventNumber`` to begin with: the last one seen + 1.
+            limit: how many at most.
+
+        Costs some microseconds for each event, however many ticks lie between them.
+        """
+        found: list[Event] = []
+        number, end = first, int(self.info().events)
+        number = max(number, end - limit)
+        while number < end:
+            event = self._event(number)
+            if event is None:  # overwritten, or Head does not count the newest one yet
+                break
+            found.append(event)
+            number = event.EventNumber + 1
+        return found
+
+    def _event(self, number: int) -> Event | None:
+        """The oldest event from *number* on, if it is in the ring. Each record tells how many ticks came before it,
+        so how many events: the place is found by halving."""
+        low, high = self.oldest, self.head
+        record = self._record(low)
+        if record is not None:
+            number = max(number, low - record.TickNumber)
+        while low < high:
+            middle = (low + high) // 2
+            record = self._record(middle)
+            if record is None:  # overwritten meanwhile
+                low = max(self.oldest, middle + 1)
+            elif middle - record.TickNumber + (record.Kind == KIND_EVENT) > number:
+                high = middle
+            else:
+                low = middle + 1
+        record = self._record(low) if low < self.head else None
+        return Event.from_buffer_copy(record) if record is not None and record.Kind == KIND_EVENT else None
+
+    def _record(self, sequence: int) -> Tick | None:
+        tick, first, copied = Tick(), ct.c_uint64(), ct.c_uint64()
+        lib().log_read(self.handle, sequence, 1, ct.byref(tick), ct.byref(first), ct.byref(copied))
+        return tick if copied.value == 1 and first.value == sequence else None
 
     def status_text(self) -> dict[str, Any]:
         """What the session last said of itself; empty if it has not spoken.

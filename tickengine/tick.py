@@ -105,6 +105,12 @@ TICK_DTYPE: np.dtype[np.void] = np.dtype(
 """A record as numpy reads it. Prices are NaN where the vendor sends DBL_MAX; texts are bytes.
 ``Sequence`` is ``Stamp - 1``."""
 
+LATEST_SIZE = 128
+LATEST_DTYPE: np.dtype[np.void] = np.dtype(
+    [(name, kind) for (name, kind), at in zip(RECORD_FIELDS, _offsets) if at < LATEST_SIZE]
+)
+"""What `TickLog.latest_all` gives of a tick: `TICK_DTYPE` up to ``PreSettlementPrice``."""
+
 # The vendor's own order of the fields, as its struct and AlgoPlus's dict have it.
 VENDOR_FIELDS: tuple[str, ...] = (
     "TradingDay",

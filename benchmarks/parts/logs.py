@@ -45,6 +45,11 @@ class OwnWriter:
         self.written += count
         return elapsed.value / count, (time.thread_time_ns() - before) / count
 
+    def tick(self, layout: int, raw: bytes) -> None:
+        """One vendor struct as it is."""
+        lib().writer_tick(self._writer, layout, raw)
+        self.written += 1
+
     def __enter__(self) -> OwnWriter:
         return self
 

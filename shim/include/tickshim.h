@@ -116,6 +116,31 @@ typedef struct tk_reader_info {
     char name[64];
 } tk_reader_info;
 
+/* How long ticks took from the callback to a reader's take, since its queue has had this place. Of the
+ * ticks taken a sample is measured; counts[i] is the number of ticks that the samples in bucket i stand
+ * for, sum their time. Bucket i begins at 8 * i ns up to i = 4, from there at 8 * (4 + i % 4) *
+ * 2^(i / 4 - 1) ns (integer division), and ends where the next one begins; the last has all above. */
+typedef struct tk_latency {
+    uint64_t samples;
+    uint64_t sum; /* ns */
+    uint64_t max; /* ns, of the samples */
+    uint64_t counts[128];
+} tk_latency;
+
+/* The first 128 bytes of a tick's record; stamp 0: none. */
+typedef struct tk_latest {
+    uint64_t stamp;
+    int64_t recv_time;
+    uint32_t instrument;
+    uint16_t flags;
+    uint8_t kind, reserved;
+    double last_price, bid_price1, ask_price1;
+    int32_t volume, bid_volume1, ask_volume1, update_millisec;
+    int64_t recv_monotonic, exchange_time;
+    uint64_t tick_number, instrument_number;
+    double turnover, open_interest, average_price, pre_settlement_price;
+} tk_latest;
+
 /* Make a log: memory reserved and touched (a later SIGBUS is impossible), mode 0600, O_EXCL. A file
  * left by a dead owner is replaced; a live owner's is TK_E_EXISTS with its pid in the text. The
  * calling process becomes the owner. capacity is rounded up to a power of two. */
@@ -145,6 +170,12 @@ TK_API int32_t tk_log_snapshot(tk_log *log, void *out, uint32_t max, uint32_t *c
 TK_API int32_t tk_log_instrument(tk_log *log, uint32_t index, tk_instrument *out);
 /* Taken reader slots; returns their number (at most max are written). */
 TK_API int32_t tk_log_readers(tk_log *log, tk_reader_info *out, uint32_t max);
+/* The latency of the reader in a slot; TK_E_NOT_FOUND when another queue has it by now. */
+TK_API int32_t tk_log_latency(tk_log *log, uint32_t slot, uint32_t generation, tk_latency *out);
+/* The newest ticks of the entries [first, first + count) of the instrument table, as far as there are
+ * any, even when the ring has passed them; returns how many were written. Takes under 0.1 us each. A
+ * stamp of 0: no tick, or one whose writer died while it moved it. Two entries may have one InstrumentID. */
+TK_API int32_t tk_log_latest_all(tk_log *log, uint32_t first, uint32_t count, tk_latest *out);
 /* A text of at most 3071 bytes that says how the session stands. */
 TK_API int32_t tk_log_status_set(tk_log *log, const char *text, uint32_t length);
 TK_API int32_t tk_log_status_get(tk_log *log, char *out, uint32_t size);

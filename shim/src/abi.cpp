@@ -149,6 +149,14 @@ int32_t tk_log_readers(tk_log* log, tk_reader_info* out, uint32_t max) {
     return static_cast<int32_t>(tk::list_readers(log->log, out, max));
 }
 
+int32_t tk_log_latency(tk_log* log, uint32_t slot, uint32_t generation, tk_latency* out) {
+    return tk::read_latency(log->log, slot, generation, out);
+}
+
+int32_t tk_log_latest_all(tk_log* log, uint32_t first, uint32_t count, tk_latest* out) {
+    return static_cast<int32_t>(tk::read_latest_all(log->log, first, count, out));
+}
+
 int32_t tk_log_status_set(tk_log* log, const char* text, uint32_t length) {
     return tk::set_status(&log->log, text, length);
 }

@@ -1,4 +1,4 @@
-// The shared-memory map of a tick log and of a queue, version 3.
+// The shared-memory map of a tick log and of a queue, version 4.
 // docs/layout.md is the description for people and for other languages; every number stated there
 // is checked here. Only fixed-width types, no pointers: two processes map it at different addresses.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace tk {
 
-constexpr std::uint32_t kLayoutVersion = 3;
+constexpr std::uint32_t kLayoutVersion = 4;
 constexpr char kLogMagic[8] = {'T', 'K', 'L', 'O', 'G', '\r', '\n', '\0'};
 constexpr char kQueueMagic[8] = {'T', 'K', 'Q', 'U', 'E', 'U', 'E', '\0'};
 
@@ -19,6 +19,7 @@ constexpr std::uint32_t kReaderWords = kMaxReaders / 64;
 constexpr std::uint32_t kInstrumentIdSize = 81;  // the vendor's longest id array, NUL included
 constexpr std::uint32_t kNameSize = 64;
 constexpr std::uint32_t kStatusSize = 3072;
+constexpr std::uint32_t kLatencyBuckets = 128;
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock would not work across processes");
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "a lock would not work across processes");
@@ -182,6 +183,16 @@ constexpr std::uint64_t in_hand(const Progress& p, std::uint64_t handed) {
     return rest < p.BatchCount ? rest : p.BatchCount;
 }
 
+// How long ticks took from the callback to the reader: a histogram, see latency.hpp. Written by the reader alone.
+struct alignas(64) LatencyTable {
+    std::atomic<std::uint64_t> Samples;  // looks at the clock
+    std::atomic<std::uint64_t> Sum;      // ns, over the ticks that the samples stand for
+    std::atomic<std::uint64_t> Max;      // ns, the longest sample
+    std::uint64_t Reserved0[5];
+    std::atomic<std::uint64_t> Counts[kLatencyBuckets];  // ticks that the samples stand for
+};
+static_assert(sizeof(LatencyTable) == 1088, "docs/layout.md, section LatencyTable");
+
 struct alignas(64) ReaderSlot {
     std::atomic<std::uint64_t> Place;          // place_word(): who has it, in one word to be claimed at once
     std::atomic<std::uint64_t> QueueProcess;   // identity of the process that made the queue
@@ -207,8 +218,9 @@ struct alignas(64) ReaderSlot {
     alignas(64) std::atomic<std::uint32_t> Sleep;  // odd: asleep or about to be
     std::uint32_t Reserved2;
     std::atomic<std::uint64_t> Wakes;
+    LatencyTable Latency;
 };
-static_assert(sizeof(ReaderSlot) == 384, "docs/layout.md, section Reader");
+static_assert(sizeof(ReaderSlot) == 1472, "docs/layout.md, section Reader");
 
 struct alignas(64) LogHeader {
     // written once before Magic

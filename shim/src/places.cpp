@@ -9,6 +9,7 @@
 
 #include "copy.hpp"
 #include "errors.hpp"
+#include "latency.hpp"
 #include "system.hpp"
 
 namespace tk {
@@ -40,14 +41,14 @@ ReaderSlot* claim_slot(Log* log, std::uint32_t* index, std::uint32_t* generation
     return nullptr;
 }
 
-// A whole copy of one record, or false if it is not (or no longer) there.
-bool read_one(const Log& log, std::uint64_t sequence, Record* out) {
+// A whole copy of one record's first words, or false if it is not (or no longer) there.
+bool read_one(const Log& log, std::uint64_t sequence, Record* out, std::size_t words = kRecordWords) {
     const std::uint64_t head = log.header->Head.load(std::memory_order_acquire);  // SYNC head (acquire)
     if (sequence < log.oldest(head)) return false;
     // A record is complete once it is stamped, a moment before Head counts it (the counters in the
     // instrument table are already ahead of Head then). SYNC stamp (acquire)
     if (sequence >= head && __atomic_load_n(&log.slot(sequence)->Stamp, __ATOMIC_ACQUIRE) != sequence + 1) return false;
-    copy_from_shared(out, log.slot(sequence), kRecordWords);
+    copy_from_shared(out, log.slot(sequence), words);
     std::atomic_thread_fence(std::memory_order_acquire);  // SYNC overwrite (acquire fence)
     return sequence >= log.oldest(log.header->Head.load(std::memory_order_relaxed));
 }
@@ -237,6 +238,7 @@ std::int32_t bind_queue(Queue* queue, Log* log, const char* log_path) {
     slot->Which.store(0);
     slot->Sleep.store((slot->Sleep.load() + 2) & ~1u);
     slot->Wakes.store(0);
+    clear_latency(&slot->Latency);
     const std::uint64_t bit = 1ull << (index % 64);
     log->header->Sleepers[index / 64].fetch_and(~bit);
     if (q.WantsEvents != 0) {
@@ -326,21 +328,53 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
     return found;
 }
 
+std::int32_t read_latency(const Log& log, std::uint32_t slot, std::uint32_t generation, tk_latency* out) {
+    if (slot >= kMaxReaders) return fail(TK_E_ARG, "a log has no reader slot %u", slot);
+    const ReaderSlot& s = log.readers[slot];
+    const auto is_there = [&] {
+        // SYNC place (acquire): partner is the release in bind_queue(), before which the table was cleared.
+        const std::uint64_t place = s.Place.load(std::memory_order_acquire);
+        return (place_state(place) == kTaken || place_state(place) == kRetired) && place_generation(place) == generation;
+    };
+    if (is_there()) {
+        out->samples = s.Latency.Samples.load(std::memory_order_relaxed);
+        out->sum = s.Latency.Sum.load(std::memory_order_relaxed);
+        out->max = s.Latency.Max.load(std::memory_order_relaxed);
+        for (std::uint32_t i = 0; i < kLatencyBuckets; ++i)
+            out->counts[i] = s.Latency.Counts[i].load(std::memory_order_relaxed);
+        // SYNC place (acquire fence): the words were read before the second look at the place.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (is_there()) return TK_OK;
+    }
+    return fail(TK_E_NOT_FOUND, "reader slot %u has been given to another queue", slot);
+}
+
 namespace {
 
+static_assert(sizeof(tk_latency::counts) == sizeof(LatencyTable::Counts), "tickshim.h");
+static_assert(sizeof(tk_latest) == 128 && offsetof(tk_latest, last_price) == offsetof(Record, LastPrice) &&
+                  offsetof(tk_latest, recv_monotonic) == offsetof(Record, RecvMonotonic) &&
+                  offsetof(tk_latest, pre_settlement_price) == offsetof(Record, PreSettlementPrice),
+              "tickshim.h: the first two lines of a record");
+
+// The newest tick of an entry, its first words; false while its writer is moving it.
+bool read_newest(const Log& log, const InstrumentEntry& entry, std::uint64_t stamp, Record* out, std::size_t words) {
+    if (read_one(log, stamp - 1, out, words)) return true;
+    // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
+    // before Head lets the ring's copy count as overwritten.
+    const std::uint64_t saved = entry.SavedStamp.load(std::memory_order_acquire);
+    if (saved != stamp) return false;
+    copy_from_shared(out, &log.saved[&entry - log.instruments], words);
+    std::atomic_thread_fence(std::memory_order_acquire);  // SYNC saved (acquire fence)
+    return entry.SavedStamp.load(std::memory_order_relaxed) == saved;
+}
+
+// The newest tick of an entry that has one, waiting while its writer moves it.
 std::int32_t read_newest_of(const Log& log, const InstrumentEntry& entry, Record* out) {
     const std::int64_t deadline = monotonic_ns() + 1000000000;
     for (;;) {
         const std::uint64_t stamp = entry.LatestStamp.load(std::memory_order_relaxed);
-        if (read_one(log, stamp - 1, out)) return TK_OK;
-        // SYNC saved (acquire): partner is the release in Writer::save_before_overwritten(), which runs
-        // before Head lets the ring's copy count as overwritten.
-        const std::uint64_t saved = entry.SavedStamp.load(std::memory_order_acquire);
-        if (saved == stamp) {
-            copy_from_shared(out, &log.saved[&entry - log.instruments], kRecordWords);
-            std::atomic_thread_fence(std::memory_order_acquire);  // SYNC saved (acquire fence)
-            if (entry.SavedStamp.load(std::memory_order_relaxed) == saved) return TK_OK;
-        }
+        if (read_newest(log, entry, stamp, out, kRecordWords)) return TK_OK;
         if (monotonic_ns() > deadline)  // only a writer killed in the middle of the move comes here
             return fail(TK_E_OVERWRITTEN, "the newest tick of '%.80s' could not be read whole within a second: its writer has died while moving it", entry.InstrumentID);
         cpu_relax();
@@ -348,6 +382,30 @@ std::int32_t read_newest_of(const Log& log, const InstrumentEntry& entry, Record
 }
 
 }  // namespace
+
+std::uint32_t read_latest_all(const Log& log, std::uint32_t first, std::uint32_t count, tk_latest* out) {
+    const std::uint32_t n = log.instrument_count();
+    const std::uint32_t to = count > n || first > n - count ? n : first + count;
+    for (std::uint32_t i = first; i < to; ++i) {
+        const InstrumentEntry& entry = log.instruments[i];
+        Record r;
+        bool whole = false;
+        // A writer that moves a tick is done in nanoseconds, one that died over it never is.
+        for (int tries = 0; tries < 1000 && !whole; ++tries) {
+            const std::uint64_t stamp = entry.LatestStamp.load(std::memory_order_relaxed);
+            if (stamp == 0) break;
+            whole = read_newest(log, entry, stamp, &r, sizeof *out / 8);
+            if (!whole) cpu_relax();
+        }
+        tk_latest& o = out[i - first];
+        if (whole) {
+            std::memcpy(static_cast<void*>(&o), &r, sizeof o);
+        } else {
+            std::memset(static_cast<void*>(&o), 0, sizeof o);
+        }
+    }
+    return first < to ? to - first : 0;
+}
 
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out) {
     const std::uint32_t n = log.instrument_count();

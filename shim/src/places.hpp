@@ -32,6 +32,9 @@ std::uint32_t list_readers(const Log& log, tk_reader_info* out, std::uint32_t ma
 std::int32_t read_latest(const Log& log, const char* instrument_id, Record* out);
 // The newest tick of each instrument, in the order of their first ticks.
 std::int32_t read_snapshot(const Log& log, Record* out, std::uint32_t max, std::uint32_t* count);
+// The same for the entries of the instrument table from `first` on: each one's first words, Stamp 0 for none.
+std::uint32_t read_latest_all(const Log& log, std::uint32_t first, std::uint32_t count, tk_latest* out);
+std::int32_t read_latency(const Log& log, std::uint32_t slot, std::uint32_t generation, tk_latency* out);
 // Whole records of [start, start + count) that are still there, oldest first.
 std::uint64_t read_range(const Log& log, std::uint64_t start, std::uint64_t count, Record* out,
                          std::uint64_t* first);

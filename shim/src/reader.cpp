@@ -19,7 +19,7 @@ constexpr std::int64_t kLeave = 50000;  // between looks whether a thread that w
 // spin() looks so often in one call, and asks its caller to look round after so many calls, about 1 ms.
 // Whether anybody is left who could write takes a look into /proc: after about 50 ms.
 constexpr int kSpinLooks = 16;
-constexpr std::uint32_t kLookRound = 1u << 11, kLookForOwner = 1u << 17;
+constexpr std::uint32_t kLookRound = 1u << 11, kQuietSlices = 1u << 16, kLookForOwner = 1u << 17;
 // A flood: so many ticks within this time, at more than half a million a second for tens of milliseconds.
 // No market does that, a recording played flat out does. Who keeps up with it rests so long between looks,
 // and has done so for the last time when fewer than kFloodFew have come meanwhile.
@@ -100,6 +100,7 @@ std::int32_t Reader::open() {
     // The same number, unless the predecessor died between giving out and the end of a take.
     slot_->Handed.store(now_.Received + now_.Events);
     batch_first_ = now_.Cursor;
+    sampling_.begin(&slot_->Latency, monotonic_ns());
     return TK_OK;
 }
 
@@ -396,6 +397,8 @@ std::int32_t Reader::look(tk_take* t) {
     const std::uint32_t count = collect(t);
     if (count != 0) {
         commit(count, t->handed != 0);
+        if (sampling_.due(count)) measure(*t, count);
+        idle_since_ = 0;
         watch_for_flood(count);
         t->used += count;
         t->count = count;
@@ -413,6 +416,14 @@ std::int32_t Reader::look(tk_take* t) {
     if (head_seen_ <= kMaxHead) return 0;
     head_seen_ = 0;
     return damaged();
+}
+
+// Apart: one tick in 64 comes here when there are many.
+[[gnu::cold, gnu::noinline]] void Reader::measure(const tk_take& t, std::uint32_t count) {
+    const std::int64_t now = monotonic_ns();
+    do {
+        sampling_.add(now, target(t, sampling_.position(count))->RecvMonotonic);
+    } while (sampling_.still_due());
 }
 
 // A flood that lasts is better taken in larger pieces. To look after each tick takes its line from the
@@ -497,7 +508,9 @@ std::int32_t Reader::spin(tk_take* t) {
         }
         return TK_LOOK;
     }
+    if (slices_ - idle_slices_ > kQuietSlices) sampling_.quiet();
     const std::int32_t count = look(t);
+    idle_slices_ = slices_;
     report(now_, skipped_, t);
     if (count < 0) return count;
     return t->count != 0 ? static_cast<std::int32_t>(t->count) : t->state == TK_TAKE_EMPTY ? 0 : TK_LOOK;
@@ -523,6 +536,7 @@ bool Reader::orphaned() const { return !log_->owner_alive() && !log_->writer_ali
 
 std::int32_t Reader::wait(const tk_take& t, std::int64_t deadline) {
     const std::int64_t start = monotonic_ns();
+    if (idle_since_ == 0) idle_since_ = start;
     std::int64_t left = deadline == 0 ? kSleepSlice : deadline - start;
     if (left <= 0) return TK_TAKE_EMPTY;
     if (t.wait_mode != TK_WAIT_BLOCK) {
@@ -572,6 +586,7 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
     if (wrong) return damaged();
+    if (monotonic_ns() - idle_since_ > Sampling::kQuiet) sampling_.quiet();
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)

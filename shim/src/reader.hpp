@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "latency.hpp"
 #include "segment.hpp"
 #include "tickshim.h"
 
@@ -59,6 +60,7 @@ private:
     void reconcile();
     void commit(std::uint32_t count, bool handed);
     void watch_for_flood(std::uint32_t count);
+    void measure(const tk_take& t, std::uint32_t count);
     bool should_rest(const tk_take& t) const;
     bool ended();
     void leave();
@@ -86,6 +88,9 @@ private:
     bool flood_ = false;
     std::uint32_t since_mark_ = 0;  // ticks taken since mark_
     std::int64_t mark_ = 0;         // CLOCK_MONOTONIC
+    Sampling sampling_;
+    std::int64_t idle_since_ = 0;      // CLOCK_MONOTONIC of the first wait since something was taken, 0 none
+    std::uint32_t idle_slices_ = 0;    // the same for spin(): its slices_ then
     std::vector<std::int32_t> wanted_;  // by instrument index: filter, kUnwanted or kNotLookedAt
     std::atomic<bool> busy_{false};
     std::atomic<bool> closing_{false};

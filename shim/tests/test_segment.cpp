@@ -140,9 +140,9 @@ TEST(attach_refuses_other_files_other_versions_and_other_record_sizes) {
     patch<std::uint32_t>(path, offsetof(tk::LogHeader, LayoutVersion), tk::kLayoutVersion + 1);
     patch<std::uint32_t>(queue, offsetof(tk::QueueHeader, LayoutVersion), tk::kLayoutVersion + 1);
     CHECK_EQ(attach(path), TK_E_LAYOUT);
-    CHECK(says("version 4") && says("reads 3"));  // both are named
+    CHECK(says("version 5") && says("reads 4"));  // both are named
     CHECK_EQ(attach_queue(queue), TK_E_LAYOUT);
-    CHECK(says("version 4") && says("reads 3"));
+    CHECK(says("version 5") && says("reads 4"));
     unlink(path.c_str());
     make_log(path);
     patch<std::uint32_t>(path, offsetof(tk::LogHeader, RecordSize), 440);

@@ -55,6 +55,7 @@ SCRIPTS = {
         "--seconds 0.3 --workers 1 --drains 1 --sources flood,compatible --styles iterate,get_many",
         {"drain": "ns", "medians": "read/s", "lost": "lost %"},
     ),
+    "watching": ("--refreshes 2", {"medians": "look ms", "sampled": "samples"}),
     "vendor": ("--seconds 0.3", {"flat out, medians": "written/s", "bursts, medians": "p50"}),
     "vendor_rate": ("--seconds 0.3 --cases A,C", {"medians": "ratio"}),
     "waiting": ("--ticks 20", {"medians": "p50"}),

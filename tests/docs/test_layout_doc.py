@@ -30,6 +30,7 @@ STRUCTS = (
     "InstrumentEntry",
     "ReaderSlot",
     "Progress",
+    "LatencyTable",
     "QueueHeader",
     "QueueFilter",
     "TradeHeader",
@@ -51,7 +52,7 @@ SHIM_TYPES = {
     "zeros": "S",
     "bytes": "S",
 }
-TYPE_SIZES = {"u64": 8, "i64": 8, "u32": 4, "i32": 4, "u16": 2, "u8": 1, "f64": 8, "Progress": 64}
+TYPE_SIZES = {"u64": 8, "i64": 8, "u32": 4, "i32": 4, "u16": 2, "u8": 1, "f64": 8, "Progress": 64, "LatencyTable": 1088}
 
 Field = tuple[str, int, int, str]
 
@@ -140,8 +141,8 @@ def test_no_member_of_a_struct_is_missing(name: str) -> None:
 def test_whole_sizes(compiled: dict[str, tuple[int, int]]) -> None:
     sizes = {name: compiled[name][1] for name in STRUCTS}
     assert sizes["Record"] == sizes["EventRecord"] == 448
-    assert (sizes["ReaderSlot"], sizes["InstrumentEntry"]) == (384, 320)
-    assert (sizes["Progress"], sizes["QueueFilter"]) == (64, 96)
+    assert (sizes["ReaderSlot"], sizes["InstrumentEntry"]) == (1472, 320)
+    assert (sizes["Progress"], sizes["LatencyTable"], sizes["QueueFilter"]) == (64, 1088, 96)
     assert sizes["TradeRecord"] == sizes["RingCommand"] == 1024
     assert sizes["TradeHeader"] <= 4096 and sizes["RingHeader"] <= 4096
     assert sizes["LogHeader"] <= 4096 and sizes["QueueHeader"] <= 512
@@ -194,10 +195,10 @@ class Plain:
             header[n]
             for n in ("LayoutVersion", "HeaderSize", "RecordSize", "InstrumentSize", "ReaderSize", "ReaderSlots")
         ]
-        assert shape == [3, 4096, 448, 320, 384, 256]
+        assert shape == [4, 4096, 448, 320, 1472, 256]
         self.capacity, instruments = header["Capacity"], header["InstrumentCapacity"]
         offsets = [4096]
-        for count, size in ((256, 384), (instruments, 320), (instruments, 448), (self.capacity, 448)):
+        for count, size in ((256, 1472), (instruments, 320), (instruments, 448), (self.capacity, 448)):
             offsets.append((offsets[-1] + count * size + 4095) // 4096 * 4096)
         names = ("ReadersOffset", "InstrumentsOffset", "SavedOffset", "RecordsOffset", "TotalSize")
         assert [header[n] for n in names] == offsets and len(self.memory) == offsets[-1]

@@ -174,8 +174,8 @@ def test_attach_to_nothing() -> None:
         (b"", "damaged: 0 bytes"),
         (b"x" * 10, "damaged: 10 bytes"),
         (b"\0" * 8192, "wrong magic"),
-        (b"TKLOG\r\n\0" + b"\xff" * 8184, "layout version 4294967295, this build reads 3"),
-        (b"TKLOG\r\n\0" + b"\x03\0\0\0" + b"\xff" * 8180, "records of 4294967295 bytes"),
+        (b"TKLOG\r\n\0" + b"\xff" * 8184, "layout version 4294967295, this build reads 4"),
+        (b"TKLOG\r\n\0" + b"\x04\0\0\0" + b"\xff" * 8180, "records of 4294967295 bytes"),
     ],
 )
 def test_damaged_or_foreign_segments_are_refused(content: bytes, words: str) -> None:

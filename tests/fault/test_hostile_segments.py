@@ -381,7 +381,7 @@ def test_a_pickled_queue_whose_file_has_changed_is_refused() -> None:
     for wrong, words in (
         (good[:100], "damaged: 100 bytes"),
         (b"\0" * len(good), "wrong magic"),
-        (good[:8] + b"\x09" + good[9:], "layout version 9, this build reads 3"),
+        (good[:8] + b"\x09" + good[9:], "layout version 9, this build reads 4"),
         (good[:56] + b"\xff" * 63 + good[119:], "its name is"),
     ):
         with open(path, "r+b") as f:

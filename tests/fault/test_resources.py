@@ -112,7 +112,7 @@ def test_a_log_that_does_not_fit_into_dev_shm_fails_the_start_and_leaves_nothing
 ) -> None:
     with program(START, front, genuine, str(tmp_path / "flow"), tmpfs="size=20m,/dev/shm") as process:
         error = one_error(process)
-    assert error.startswith("ShimError: cannot reserve 42045440 bytes for '/dev/shm/tickengine-")
+    assert error.startswith("ShimError: cannot reserve 42323968 bytes for '/dev/shm/tickengine-")
     assert "(ask for less capacity or make room): No space left on device" in error and "LEFT" not in error
     assert front.stats().connections == 0
 

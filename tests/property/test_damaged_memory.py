@@ -30,7 +30,7 @@ CAPACITY, INSTRUMENTS = 64, 8
 IDS = ["rb2601", "IF2512", "m2605"]
 CORNERS = [0, 1, 0x7F, 0x80, 0xFF]
 # docs/layout.md: where a log has its words. Records are most of the file and the least interesting part of it.
-HEADER, SLOTS, TABLES = (0, 512), (4096, 4096 + 8 * 384), (4096 + 256 * 384, 4096 + 256 * 384 + 4096)
+HEADER, SLOTS, TABLES = (0, 512), (4096, 4096 + 2 * 1472), (4096 + 256 * 1472, 4096 + 256 * 1472 + 4096)
 
 
 def looks_of(log: TickLog) -> list[Callable[[], Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tickengine import TickLog
 
-_SLOTS, _SLOT = 4096, 384
+_SLOTS, _SLOT = 4096, 1472
 _FILTERS, _FILTER = 512, 96
 _WRAP = 1 << 64
 

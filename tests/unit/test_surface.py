@@ -70,6 +70,7 @@ def test_structures_of_the_binding_have_the_sizes_of_the_header(tmp_path: Path) 
         "tk_log_info": _shim.LogInfo,
         "tk_instrument": _shim.Instrument,
         "tk_reader_info": _shim.ReaderInfo,
+        "tk_latency": _shim.LatencyTable,
         "tk_queue_info": _shim.QueueInfo,
         "tk_take": _shim.Take,
         "tk_product_rule": _shim.ProductRule,
