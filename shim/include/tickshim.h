@@ -546,6 +546,9 @@ TK_API int32_t tk_tlog_attach(const char *path, tk_tlog **out);
 TK_API void tk_tlog_close(tk_tlog *tlog);
 TK_API int32_t tk_tlog_info_get(tk_tlog *tlog, tk_tlog_info *out);
 TK_API uint64_t tk_tlog_head(tk_tlog *tlog);
+/* Where the head is, as long as the handle lives, for a look without a call. What it says is old at worst: what is
+ * in the records is for tk_tlog_head() and tk_tlog_read() to say. */
+TK_API const uint64_t *tk_tlog_head_word(tk_tlog *tlog);
 /* Copy records [start, start + count), as many as there are. */
 TK_API int32_t tk_tlog_read(tk_tlog *tlog, uint64_t start, uint64_t count, void *out, uint64_t *copied);
 /* Blocks until there is a record `sequence` (returns 1), the time is over or a signal came (0). Negative: no
@@ -584,6 +587,9 @@ TK_API int32_t tk_td_info_get(tk_td *td, tk_td_info *out);
 TK_API int32_t tk_td_register_front(tk_td *td, const char *front);
 /* How the private and the public flow begin. Before init. */
 TK_API int32_t tk_td_subscribe_topics(tk_td *td, int32_t private_mode, int32_t public_mode);
+/* Returns of orders, trades and cancellations, and what else comes unasked, then are in the journal alone:
+ * tk_td_next() does not give them, and returns 0 once in a while for them. Before init. */
+TK_API int32_t tk_td_leave_out_returns(tk_td *td);
 TK_API int32_t tk_td_init(tk_td *td);
 /* The vendor's return code goes to *rc: 0 sent, -1 not connected, -2 a query is unanswered, -3 too many in a
  * second. Neither these two requests nor their secrets are ever written down. */
@@ -599,7 +605,7 @@ TK_API int32_t tk_td_request(tk_td *td, const char *method, const void *canonica
                              int32_t request_id, int32_t *rc);
 TK_API int32_t tk_td_trading_day(tk_td *td, char *out, uint32_t size);
 /* The next callback, as a journal record of 1024 bytes; Stamp is its sequence + 1, 0 for one that is not in the
- * journal. Every callback comes here, whatever the journal does with it. Blocks up to timeout_ns; also gets disk
+ * journal. Every callback comes here, whatever the journal does with it, but for tk_td_leave_out_returns(). Blocks up to timeout_ns; also gets disk
  * space for the journal ahead of need. Returns 1 and fills *out, or 0. */
 TK_API int32_t tk_td_next(tk_td *td, int64_t timeout_ns, void *out);
 /* Make a waiting tk_td_next return 0. */

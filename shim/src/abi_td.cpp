@@ -108,6 +108,8 @@ int32_t tk_tlog_info_get(tk_tlog* tlog, tk_tlog_info* out) {
 
 uint64_t tk_tlog_head(tk_tlog* tlog) { return tlog->reader.head(); }
 
+const uint64_t* tk_tlog_head_word(tk_tlog* tlog) { return reinterpret_cast<const uint64_t*>(&tlog->reader.header().Head); }
+
 int32_t tk_tlog_read(tk_tlog* tlog, uint64_t start, uint64_t count, void* out, uint64_t* copied) {
     return guarded("tk_tlog_read", [&] { return tlog->reader.read(start, count, static_cast<tk::TradeRecord*>(out), copied); });
 }
@@ -175,6 +177,8 @@ int32_t tk_td_register_front(tk_td* td, const char* front) {
 int32_t tk_td_subscribe_topics(tk_td* td, int32_t private_mode, int32_t public_mode) {
     return td->api.subscribe_topics(private_mode, public_mode);
 }
+
+int32_t tk_td_leave_out_returns(tk_td* td) { return td->api.leave_out_returns(); }
 
 int32_t tk_td_init(tk_td* td) {
     return guarded("tk_td_init", [&] { return td->api.init(); });

@@ -42,6 +42,7 @@ public:
     std::int32_t create(const char* flow_path, bool production);
     std::int32_t register_front(const char* front);
     std::int32_t subscribe_topics(std::int32_t private_mode, std::int32_t public_mode);
+    std::int32_t leave_out_returns();
     std::int32_t init();
     void release();
     std::int32_t trading_day(char* out, std::uint32_t size);
@@ -97,6 +98,8 @@ private:
     std::condition_variable arrived_;
     std::deque<TradeRecord> queue_;
     bool woken_ = false;
+    bool returns_left_out_ = false;  // before init, so before the first callback
+    std::atomic<std::uint64_t> left_out_{0};
 
     // The gate is closed by the callback itself, which never waits for a request that is under way.
     std::atomic<bool> gate_{false};

@@ -1,5 +1,6 @@
 // Every generation of the trader interface on a vendor that only remembers: each method by its slot with its
 // struct in the version's layout, each callback by its slot into a record. And the way of an order.
+#include <atomic>
 #include <thread>
 
 #include "stepper.hpp"
@@ -198,6 +199,41 @@ TEST(td_every_callback_of_every_version_becomes_a_record) {
         for (const tk::TradeRecord& r : t.journal.read()) journaled += r.Kind != TK_TR_EPOCH_STARTED;
         CHECK(journaled > 15 * 3);
     }
+}
+
+TEST(td_returns_that_are_left_out_are_in_the_journal_and_wake_once_in_a_while) {
+    const TdVersion& version = version_called("6.3.6");
+    Trader t(version, 4096, false);
+    CHECK_EQ(t.api->leave_out_returns(), TK_E_STATE);  // too late now
+    tk::TradeRecord r{};
+    std::uint64_t journaled = 1;  // epoch_started
+    for (const Answer& a : kAnswers) {
+        Guarded data(version, a.type);
+        give(t, a, data.fill(true), nullptr);
+        journaled += a.kind != TK_TR_QRY_OTHER;
+        const bool is_return = a.kind >= TK_TR_RSP_ORDER_INSERT && a.kind <= TK_TR_RTN_PRIVATE_SEQ_NO;
+        CHECK_EQ(t.api->next(0, &r), !is_return);
+        if (!is_return) CHECK_EQ(static_cast<int>(r.Kind), a.kind);
+    }
+    CHECK_EQ(t.journal.read().size(), journaled);
+    // Who waits in next() is woken by them now and then, long before the journal has no room that is ready.
+    std::atomic<bool> woken{false};
+    std::thread waiting([&] {
+        tk::TradeRecord none{};
+        CHECK(!t.api->next(10000000000, &none));
+        woken.store(true);
+    });
+    Guarded data(version, kOrder);
+    const char* const filled = data.fill(true);
+    int given = 0;
+    for (; !woken.load() && given < 2000; ++given) {
+        t.callback(spi::kOnRtnOrder, filled);
+        if (given >= 64) tk::rest(1000000);  // it was woken by now: let it run
+    }
+    t.api->wake();
+    waiting.join();
+    CHECK(given < 2000);
+    CHECK_EQ(t.journal.read().size(), journaled + static_cast<std::uint64_t>(given));
 }
 
 TEST(td_all_other_slots_do_nothing_whatever_they_are_given) {

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import words
-from .records import Record
+from .records import Picked, Record
 
 PHASES = {
     "sending": 0,
@@ -41,6 +41,14 @@ PHASES = {
 }
 FINAL = 6
 _FIRST_RETURN = PHASES["submitted"]
+
+# What the book wants to know of an order that leaves, if it is one that was expected, and of an order's return.
+_SENT = Picked("InputOrder", "OrderRef", "RequestID")
+_RETURNED = Picked(
+    "Order",
+    *("FrontID", "SessionID", "OrderRef", "OrderStatus", "OrderSubmitStatus"),
+    *("VolumeTraded", "OrderSysID", "StatusMsg", "ExchangeID", "TradingDay"),
+)
 
 Key = tuple[int, int, str]
 Place = tuple[str, str, str]
@@ -293,13 +301,16 @@ class OrderBook:
         return changes
 
     def _on_sending(self, record: Record) -> list[Change]:
-        data = record.data
-        assert data is not None
-        order = self._expected.pop(record.client_id, None) or _order_of(data, record.client_id)
+        order = self._expected.pop(record.client_id, None)
+        if order is None:
+            assert record.data is not None
+            order = _order_of(record.data, record.client_id)
+        sent = _SENT.of(record)
+        assert sent is not None
+        reference, order.RequestID = sent
         # One that never got a reference still needs a key of its own.
-        order.OrderRef = data["OrderRef"].strip() or f"#{record.client_id}"
+        order.OrderRef = reference.strip() or f"#{record.client_id}"
         order.FrontID, order.SessionID = record.value >> 32 & _ID_BITS, record.value & _ID_BITS
-        order.RequestID = data["RequestID"]
         order.TradingDay = self.trading_day
         order.Sequence = record.sequence
         self._add(order)
@@ -337,19 +348,21 @@ class OrderBook:
         return [Change("order", record, order)]
 
     def _on_order(self, record: Record) -> list[Change]:
-        data = record.data
-        if data is None:
+        told = _RETURNED.of(record)
+        if told is None:
             return []
+        front, session, reference, status, submit, traded, system, words_of_it, exchange, day = told
         self.counts.returns += 1
-        key = _key_of(data)
+        key = (front & _ID_BITS, session & _ID_BITS, reference.strip())
         if self._listed is not None and record.kind == "qry_order":
             self._listed.add(key)
         order = self._orders.get(key)
         if order is None:
-            order = self._foreign(key, data)
-        state = _state_of(data)
-        traded = max(data["VolumeTraded"], 0)
-        system = data["OrderSysID"].strip()
+            assert record.data is not None
+            order = self._foreign(key, record.data)
+        state = _state_of(status, submit)
+        traded = max(traded, 0)
+        system = system.strip()
         if not _goes_forward(order, state, traded, bool(system)):
             self.counts.repeated += 1
             return []
@@ -360,9 +373,9 @@ class OrderBook:
         elif PHASES[state] > PHASES[order.state]:
             order.state = state
         order.VolumeTraded = max(order.VolumeTraded, traded)
-        order.StatusMsg = data["StatusMsg"]
-        order.ExchangeID = data["ExchangeID"] or order.ExchangeID
-        order.TradingDay = data["TradingDay"] or order.TradingDay
+        order.StatusMsg = words_of_it
+        order.ExchangeID = exchange or order.ExchangeID
+        order.TradingDay = day or order.TradingDay
         order.Sequence = record.sequence
         if system and not order.OrderSysID:
             order.OrderSysID = system
@@ -573,12 +586,11 @@ def _key_of(data: dict[str, Any]) -> Key:
     return data["FrontID"] & _ID_BITS, data["SessionID"] & _ID_BITS, data["OrderRef"].strip()
 
 
-def _state_of(data: dict[str, Any]) -> str:
-    status = data["OrderStatus"]
+def _state_of(status: str, submit_status: str) -> str:
     if status == words.ALL_TRADED:
         return "filled"
     if status == words.CANCELED:
-        return "rejected" if data["OrderSubmitStatus"] == words.INSERT_REJECTED else "cancelled"
+        return "rejected" if submit_status == words.INSERT_REJECTED else "cancelled"
     if status in (words.PART_TRADED, words.NO_TRADE, words.PART_TRADED_OUT, words.NO_TRADE_OUT):
         return "queueing"
     return "submitted"

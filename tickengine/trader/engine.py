@@ -346,10 +346,10 @@ class TraderEngine(Supervised, Trader):
                 news()
 
     def _read(self) -> Iterable[Record]:
-        journal = self._journal
-        if journal is None or journal.head == self.account.next_sequence:
+        journal, sequence = self._journal, self.account.next_sequence
+        if journal is None or not journal.has(sequence):
             return ()
-        return journal.records(self.account.next_sequence)
+        return journal.records(sequence)
 
     # ---- asking --------------------------------------------------------------------------------
 

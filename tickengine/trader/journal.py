@@ -14,6 +14,7 @@ from .records import RECORD_SIZE, Record, decode, encode
 
 FILE_NAME = "trade.journal"
 _BATCH = 256
+_NO_HEAD = memoryview(bytes(8)).cast("Q")
 
 
 def journal_path(place: str | os.PathLike[str]) -> str:
@@ -31,6 +32,8 @@ class TradeLog:
     def __init__(self, path: str, handle: ct.c_void_p) -> None:
         self.path = path
         self._handle = handle
+        word = ct.cast(lib().tlog_head_word(handle), ct.POINTER(ct.c_uint64 * 1)).contents
+        self._head_word = memoryview(word).cast("B").cast("Q")
 
     @classmethod
     def attach(cls, place: str | os.PathLike[str]) -> TradeLog:
@@ -53,6 +56,7 @@ class TradeLog:
     def close(self) -> None:
         """Unmap. Can be repeated; no thread may be in a call."""
         handle, self._handle = self._handle, ct.c_void_p()
+        self._head_word = _NO_HEAD
         if handle:
             lib().tlog_close(handle)
 
@@ -66,6 +70,10 @@ class TradeLog:
     def head(self) -> int:
         """How many records there are: the sequence of the next one."""
         return int(lib().tlog_head(self._open))
+
+    def has(self, sequence: int) -> bool:
+        """Whether there is a record *sequence*; False for a closed journal. Cheap enough for each tick."""
+        return self._head_word[0] > sequence
 
     def info(self) -> TlogInfo:
         """The header: ``head, capacity, room, damaged, writer_pid, writer_alive, epoch``, ..."""

@@ -218,7 +218,7 @@ class Gatekeeper:
         if most is None or wish.Offset != words.OPEN:
             return
         side = "2" if wish.Direction == words.BUY else "3"
-        held = self._positions.holding(wish.InstrumentID, side).total
+        held = self._positions.lots(wish.InstrumentID, side)
         coming = sum(
             order.open_volume
             for order in self._book.open_orders(wish.InstrumentID)

@@ -108,9 +108,14 @@ class Positions:
         """That side of that instrument (`LONG`, `SHORT`); an empty one if nothing is held."""
         return self._holdings.get((instrument_id, direction)) or self._empty(instrument_id, "", direction)
 
+    def lots(self, instrument_id: str, direction: str) -> int:
+        """Lots held on that side of that instrument."""
+        holding = self._holdings.get((instrument_id, direction))
+        return 0 if holding is None else holding.total
+
     def net(self, instrument_id: str) -> int:
         """Lots long less lots short."""
-        return self.holding(instrument_id, LONG).total - self.holding(instrument_id, SHORT).total
+        return self.lots(instrument_id, LONG) - self.lots(instrument_id, SHORT)
 
     def frozen(self, book: OrderBook, instrument_id: str, direction: str) -> tuple[int, int]:
         """Lots that open closing orders hold, today's and yesterday's. Those of uncertain fate count."""

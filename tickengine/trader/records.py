@@ -6,8 +6,8 @@ import functools
 import json
 import struct as packing
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,9 +58,9 @@ _OUR_WORDS = frozenset({22, 25, 50, 51, 52, 53})  # ErrorMsg in UTF-8; the other
 Value = str | int | float
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Record:
-    """One record of the journal."""
+    """One record of the journal. It is not changed."""
 
     sequence: int
     """Its place in the journal, from 0; -1 for an answer that is not kept there."""
@@ -81,6 +81,19 @@ class Record:
     """The vendor's struct: field name to value. None: there was none."""
     struct: str = ""
     """Which struct `data` is."""
+    unread: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    """The struct's bytes, as long as nobody has asked for `data`."""
+
+    if not TYPE_CHECKING:  # which would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            # Only called for what has no value yet: of a record that was read, its `data`. The book looks at few of
+            # an order's sixty fields, and to read all takes longer than everything else about a record.
+            if name != "data":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self.data = decode_struct(self.struct, self.unread)
+            self.unread = None
+            return self.data
 
     @property
     def front_session(self) -> tuple[int, int]:
@@ -205,38 +218,74 @@ _TEXTS = _Texts()
 _HEAD = packing.Struct("<QqqHHIiiiBBBxQqI81sxH")
 
 
+_new_record = Record.__new__
+
+
 def decode(raw: bytes | memoryview) -> Record:
     """The record in 1024 bytes."""
     stamp, recv_time, recv_monotonic, kind, struct, epoch, request_id, *rest = _HEAD.unpack_from(raw)
     error_id, reason, is_last, _has_info, has_data, client_id, value, _crc, error_msg, size = rest
-    name, data = "", None
-    if struct:
-        layout = _layouts()[1].get(struct)
-        if layout is None:
-            raise ConfigError(f"record {stamp - 1} holds struct {struct}, which this version does not know; update it")
-        name = layout.name
-        if has_data:
-            if size >= layout.size:
-                data = _values(layout, layout.packed.unpack_from(raw, PAYLOAD_OFFSET))
-            else:  # an older writer's struct: what came later is zeros
-                data = decode_struct(name, bytes(raw[PAYLOAD_OFFSET : PAYLOAD_OFFSET + size]))
-    words = error_msg.partition(b"\0")[0]
-    return Record(
-        stamp - 1,
-        KINDS.get(kind, f"kind_{kind}"),
-        recv_time,
-        recv_monotonic,
-        epoch,
-        request_id,
-        bool(is_last),
-        error_id,
-        words.decode("utf-8" if kind in _OUR_WORDS else "gb18030", "replace"),
-        reason,
-        client_id,
-        value,
-        data,
-        name,
-    )
+    # Without __init__, which would want `data`.
+    record = _new_record(Record)
+    record.sequence = stamp - 1
+    record.kind = KINDS.get(kind) or f"kind_{kind}"
+    record.recv_time, record.recv_monotonic = recv_time, recv_monotonic
+    record.epoch, record.request_id = epoch, request_id
+    record.is_last = bool(is_last)
+    record.error_id, record.reason = error_id, reason
+    record.client_id, record.value = client_id, value
+    record.error_msg = ""
+    if error_msg[0]:
+        words = error_msg.partition(b"\0")[0]
+        record.error_msg = words.decode("utf-8" if kind in _OUR_WORDS else "gb18030", "replace")
+    record.struct, record.unread = "", None
+    if not struct:
+        record.data = None
+        return record
+    layout = _layouts()[1].get(struct)
+    if layout is None:
+        raise ConfigError(f"record {stamp - 1} holds struct {struct}, which this version does not know; update it")
+    record.struct = layout.name
+    if not has_data:
+        record.data = None
+        return record
+    # An older writer's struct may be shorter: what came later is zeros.
+    record.unread = bytes(raw[PAYLOAD_OFFSET : PAYLOAD_OFFSET + min(size, layout.size)]).ljust(layout.size, b"\0")
+    return record
+
+
+class Picked:
+    """Some fields of a struct, read from records without the others.
+
+    Args:
+        struct: the struct's name.
+        fields: names of its fields.
+    """
+
+    def __init__(self, struct: str, *fields: str) -> None:
+        self._struct, self._fields = struct, fields
+        self._unpack: Any = None
+
+    def of(self, record: Record) -> tuple[Any, ...] | None:
+        """Their values, in the order of the names; None if the record has no data."""
+        unread = record.unread
+        if unread is None:
+            data = record.data
+            return None if data is None else tuple([data[name] for name in self._fields])
+        if self._unpack is None:
+            self._prepare()
+        values, texts = list(self._unpack(unread)), _TEXTS
+        for at in self._texts:
+            values[at] = texts[values[at]]
+        return tuple([values[at] for at in self._order])
+
+    def _prepare(self) -> None:
+        layout = _find(self._struct)
+        chosen = [f for f in layout.fields if f[0] in self._fields]
+        part = _layout(layout.name, layout.number, layout.size, chosen)
+        self._texts = part.texts
+        self._order = [part.names.index(name) for name in self._fields]
+        self._unpack = part.packed.unpack
 
 
 def encode(record: Record) -> bytes:
@@ -279,7 +328,7 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
         ConfigError: a field is not in the struct, has another type, or does not fit.
     """
     layout = _find(name)
-    places, packed = layout.places, list(layout.blank)
+    places, packed, encoded = layout.places, list(layout.blank), _ENCODED
     given: Mapping[str, Any] = values
     for field, value in given.items():
         place = places.get(field)
@@ -289,15 +338,26 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
         if value is None:
             continue
         at, kind, most = place
-        if kind == "text" or kind == "char":
-            packed[at] = _encoded(name, field, value, most)
-        elif isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
-            raise ConfigError(f"{name}.{field} must be a number ({kind}), not {value!r}")
-        elif kind == "int" and not -(1 << 31) <= value < 1 << 31:
-            raise ConfigError(f"{name}.{field} must fit 32 bits, not {value!r}")
+        if kind == "int" or kind == "double":
+            packed[at] = _number(name, field, value, kind)
         else:
-            packed[at] = int(value) if kind == "int" else float(value)
+            raw = encoded.get((value, most)) if type(value) is str else None
+            packed[at] = _encoded(name, field, value, most) if raw is None else raw
     return layout.packed.pack(*packed)
+
+
+def _number(struct: str, field: str, value: Any, kind: str) -> int | float:
+    if isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
+        raise ConfigError(f"{struct}.{field} must be a number ({kind}), not {value!r}")
+    if kind == "double":
+        return float(value)
+    if not -(1 << 31) <= value < 1 << 31:
+        raise ConfigError(f"{struct}.{field} must fit 32 bits, not {value!r}")
+    return int(value)
+
+
+# Texts that fit a field of so many bytes: an order's are mostly those of the one before.
+_ENCODED: dict[tuple[str, int], bytes] = {}
 
 
 def _encoded(struct: str, field: str, value: Any, limit: int) -> bytes:
@@ -306,4 +366,8 @@ def _encoded(struct: str, field: str, value: Any, limit: int) -> bytes:
     raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
     if len(raw) > limit or b"\0" in raw:
         raise ConfigError(f"{struct}.{field} must have at most {limit} bytes without NUL, not {value!r}")
+    if type(value) is str:
+        if len(_ENCODED) >= _Texts._MOST:
+            _ENCODED.clear()
+        _ENCODED[value, limit] = raw
     return raw

@@ -98,6 +98,11 @@ class TraderVendorApi:
             raise ConfigError("the trader api has been released")
         return self._td
 
+    def leave_out_returns(self) -> None:
+        """What comes of orders, and what comes unasked, is for the journal's readers alone: `next_record` leaves it
+        out. Before `init`."""
+        lib().td_leave_out_returns(self._api)
+
     def init(self) -> None:
         """Connect, in the background."""
         with self._placed():
