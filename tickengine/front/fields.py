@@ -6,11 +6,12 @@ does not promise a terminating zero.
 
 from __future__ import annotations
 
+import functools
+import struct
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tickengine.front.wire import field
 
@@ -163,10 +164,14 @@ def encode_as(layout: np.dtype[Any], fid: int, values: Mapping[str, Any]) -> byt
     Raises:
         ValueError: a member that the layout does not have.
     """
-    record: NDArray[Any] = np.zeros(1, layout)
+    places, packed, row = _packing(layout)
+    row = row.copy()
     for name, value in values.items():
-        record[name] = value
-    return field(fid, record.tobytes())
+        place = places.get(name)
+        if place is None:
+            raise ValueError(f"field {fid:#06x} has no member {name!r}")
+        row[place] = value
+    return field(fid, packed.pack(*row))
 
 
 def decode(fid: int, body: bytes) -> dict[str, Any]:
@@ -179,13 +184,31 @@ def decode(fid: int, body: bytes) -> dict[str, Any]:
 
 def decode_as(layout: np.dtype[Any], body: bytes) -> dict[str, Any]:
     """Return the members of a body of *layout*, as `decode` does."""
-    record = np.frombuffer(body[: layout.itemsize].ljust(layout.itemsize, b"\0"), layout)[0]
-    values: dict[str, Any] = {}
-    for name in layout.names or ():
-        value = record[name].item()
-        # numpy strips zeros at the end only; text of the vendor ends at the first one.
-        values[name] = value.split(b"\0", 1)[0] if isinstance(value, bytes) else value
-    return values
+    places, packed, _row = _packing(layout)
+    values = packed.unpack(body[: layout.itemsize].ljust(layout.itemsize, b"\0"))
+    return {
+        name: value.split(b"\0", 1)[0] if isinstance(value, bytes) else value for name, value in zip(places, values)
+    }
+
+
+_CODES = {"i2": "h", "u2": "H", "i4": "i", "u4": "I", "f8": "d"}
+
+
+@functools.cache
+def _packing(layout: np.dtype[Any]) -> tuple[dict[str, int], struct.Struct, list[Any]]:
+    """Of each member its place, the packed form, and a row of zeros. For one record at a time numpy takes three times
+    as long, and a trading front's clients wait for it."""
+    places: dict[str, int] = {}
+    form, row = ">", []
+    for place, name in enumerate(layout.names or ()):
+        kind = layout[name]
+        places[name] = place
+        text = kind.kind == "S"
+        form += f"{kind.itemsize}s" if text else _CODES[f"{kind.kind}{kind.itemsize}"]
+        row.append(b"" if text else 0)
+    packed = struct.Struct(form)
+    assert packed.size == layout.itemsize, layout
+    return places, packed, row
 
 
 def rsp_info(error_id: int) -> bytes:

@@ -330,8 +330,8 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
     layout = _find(name)
     places, packed, encoded = layout.places, list(layout.blank), _ENCODED
     given: Mapping[str, Any] = values
-    for field, value in given.items():
-        place = places.get(field)
+    for key, value in given.items():
+        place = places.get(key)
         if place is None:
             unknown = ", ".join(repr(other) for other in given if other not in places)
             raise ConfigError(f"{name} has no field {unknown}; it has {', '.join(layout.names)}")
@@ -339,10 +339,10 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
             continue
         at, kind, most = place
         if kind == "int" or kind == "double":
-            packed[at] = _number(name, field, value, kind)
+            packed[at] = _number(name, key, value, kind)
         else:
             raw = encoded.get((value, most)) if type(value) is str else None
-            packed[at] = _encoded(name, field, value, most) if raw is None else raw
+            packed[at] = _encoded(name, key, value, most) if raw is None else raw
     return layout.packed.pack(*packed)
 
 

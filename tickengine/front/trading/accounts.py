@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +77,10 @@ class Investor:
     balance: float
     flow: Flow = field(default_factory=lambda: Flow(PRIVATE))
     orders: list[Order] = field(default_factory=list)
+    """Oldest first; `take` adds to them."""
+    keys: set[tuple[int, int, bytes]] = field(default_factory=set)
+    under_way: list[Order] = field(default_factory=list)
+    """The last ones that were looked at with `open_orders`, and those that came since."""
     trades: list[dict[str, Any]] = field(default_factory=list)
     lots: dict[tuple[str, bytes], Lots] = field(default_factory=dict)
     confirmed: bool = False
@@ -89,9 +92,16 @@ class Investor:
         """That side's lots."""
         return self.lots.setdefault((instrument, side), Lots())
 
-    def open_orders(self) -> Iterator[Order]:
-        """Orders that can still be traded."""
-        return (order for order in self.orders if order.active)
+    def take(self, order: Order) -> None:
+        """Keep an order."""
+        self.orders.append(order)
+        self.keys.add(order.key)
+        self.under_way.append(order)
+
+    def open_orders(self) -> list[Order]:
+        """Orders that can still be traded, oldest first."""
+        self.under_way = [order for order in self.under_way if order.active]
+        return self.under_way
 
     def hold(self, instrument: str, side: bytes, lots: int) -> None:
         """Give the account lots from the day before."""

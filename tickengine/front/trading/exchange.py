@@ -117,7 +117,7 @@ class Exchange:
         error_id = self._refusal(investor, order, count)
         if error_id:
             return error_id
-        investor.orders.append(order)
+        investor.take(order)
         self._active.append((investor, order))
         self._tell(investor, order, now)
         order.values["OrderSysID"] = b"%12d" % next(self._numbers)
@@ -157,7 +157,7 @@ class Exchange:
             return INSTRUMENT_NOT_FOUND
         if values["VolumeTotalOriginal"] <= 0 or values["Direction"] not in (b"0", b"1"):
             return BAD_FIELD
-        if times_seen > 1 or any(o.key == order.key for o in investor.orders):
+        if times_seen > 1 or order.key in investor.keys:
             return DUPLICATE_ORDER_REF
         return investor.refusal(order, values["LimitPrice"])
 
