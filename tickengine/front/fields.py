@@ -162,7 +162,7 @@ def encode_as(layout: np.dtype[Any], fid: int, values: Mapping[str, Any]) -> byt
     """Return the whole field *fid* with a body of *layout*.
 
     Raises:
-        ValueError: a member that the layout does not have.
+        ValueError: a member that the layout does not have, or a value that it has no room for.
     """
     places, packed, row = _packing(layout)
     row = row.copy()
@@ -171,7 +171,10 @@ def encode_as(layout: np.dtype[Any], fid: int, values: Mapping[str, Any]) -> byt
         if place is None:
             raise ValueError(f"field {fid:#06x} has no member {name!r}")
         row[place] = value
-    return field(fid, packed.pack(*row))
+    try:
+        return field(fid, packed.pack(*row))
+    except struct.error as error:
+        raise ValueError(f"field {fid:#06x}: {error}") from None
 
 
 def decode(fid: int, body: bytes) -> dict[str, Any]:

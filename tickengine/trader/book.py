@@ -229,6 +229,11 @@ class OrderBook:
         under_way = [*self._open.values(), *self._expected.values()] if self._expected else self._open.values()
         return [o for o in under_way if instrument_id is None or o.InstrumentID == instrument_id]
 
+    @property
+    def open_count(self) -> int:
+        """How many orders are not at their end."""
+        return len(self._open) + len(self._expected)
+
     def unsettled(self, instrument_id: str | None = None) -> list[Order]:
         """Open ones, and ended ones whose trades are not all here."""
         late = [o for o in self._unsettled.values() if instrument_id is None or o.InstrumentID == instrument_id]

@@ -24,16 +24,17 @@ from ._process import Orders, trader_main
 from .book import Order
 from .journal import TradeLog, TradeLogWriter
 from .limits import Limits
-from .records import Record, encode_struct, struct_fields
+from .records import Record, StructForm, encode_struct, struct_fields
 from .ring import CommandRing
 from .settings import trading_settings
-from .trader import Trader
+from .trader import Terms, Trader
 from .vendor_td import REQUESTS
 
 logger = logging.getLogger("tickengine")
 
 _QUERY_PATIENCE_S = 60.0
 _WATCH_SLICE_S = 0.5
+_MOST_FORMS = 4096  # orders that differ in more than price and volume
 
 
 class TraderEngine(Supervised, Trader):
@@ -128,6 +129,7 @@ class TraderEngine(Supervised, Trader):
         self._wanted = True
         self._questions: dict[int, Future[list[dict[str, Any]]]] = {}
         self._asked = 0
+        self._forms: dict[Terms, StructForm] = {}
         self._watcher: threading.Thread | None = None
         self._watching = threading.Event()
 
@@ -407,8 +409,29 @@ class TraderEngine(Supervised, Trader):
             self._await_record(0.1)
             self._catch_up()
 
-    def _send_order(self, order: Order, fields: dict[str, Any]) -> None:
-        self._put(RING_INSERT, order.ClientID, encode_struct("InputOrder", fields))
+    def _send_order(self, order: Order, terms: Terms, min_volume: int) -> None:
+        number = order.ClientID
+        self._put(
+            RING_INSERT,
+            number,
+            self._form(terms).filled(order.LimitPrice, order.VolumeTotalOriginal, min_volume, number),
+        )
+
+    def _form(self, terms: Terms) -> StructForm:
+        try:
+            form = self._forms.get(terms)
+        except TypeError:  # one of them is no text; which one is said below
+            form = None
+        if form is None:
+            form = StructForm(
+                "InputOrder",
+                self._order_fields(terms),
+                *("LimitPrice", "VolumeTotalOriginal", "MinVolume", "RequestID"),
+            )
+            if len(self._forms) >= _MOST_FORMS:
+                self._forms.clear()
+            self._forms[terms] = form
+        return form
 
     def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
         self._put(RING_ACTION, fields["OrderActionRef"], encode_struct("InputOrderAction", fields))

@@ -14,7 +14,7 @@ from typing import Any
 from .._errors import ConfigError, TickEngineError
 from ..products import product_of
 from . import words
-from .book import OrderBook
+from .book import Order, OrderBook
 from .positions import Positions
 
 
@@ -92,7 +92,7 @@ class Quote:
         return not (price > self.UpperLimitPrice or price < self.LowerLimitPrice)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Wish:
     """An order that somebody wants to send."""
 
@@ -144,9 +144,10 @@ class Gatekeeper:
         try:
             self._check_shape(wish)
             self._check_price(wish)
-            self._check_position(wish)
+            under_way = self._book.open_orders(wish.InstrumentID)
+            self._check_position(wish, under_way)
             self._check_numbers(now)
-            self._check_self_match(wish)
+            self._check_self_match(wish, under_way)
         except LimitRefused as refusal:
             self.refused[refusal.limit] = self.refused.get(refusal.limit, 0) + 1
             raise
@@ -213,17 +214,16 @@ class Gatekeeper:
             self._steps[instrument_id] = step
         return step
 
-    def _check_position(self, wish: Wish) -> None:
+    def _check_position(self, wish: Wish, under_way: list[Order]) -> None:
         most = self.limits.position
         if most is None or wish.Offset != words.OPEN:
             return
         side = "2" if wish.Direction == words.BUY else "3"
         held = self._positions.lots(wish.InstrumentID, side)
-        coming = sum(
-            order.open_volume
-            for order in self._book.open_orders(wish.InstrumentID)
-            if order.Offset == words.OPEN and order.Direction == wish.Direction
-        )
+        coming = 0
+        for order in under_way:
+            if order.Offset == words.OPEN and order.Direction == wish.Direction:
+                coming += order.open_volume
         if held + coming + wish.Volume > most:
             raise LimitRefused(
                 "position",
@@ -241,7 +241,7 @@ class Gatekeeper:
         if limits.orders_per_day is not None and self._sent_today >= limits.orders_per_day:
             raise LimitRefused("orders_per_day", f"{self._sent_today} orders have been sent this trading day")
         if limits.open_orders is not None:
-            under_way = len(self._book.open_orders())
+            under_way = self._book.open_count
             if under_way >= limits.open_orders:
                 raise LimitRefused("open_orders", f"{under_way} orders are under way")
 
@@ -255,11 +255,11 @@ class Gatekeeper:
         if len(recent) >= most:
             raise LimitRefused("orders_per_second", f"{len(recent)} orders and cancellations within the last second")
 
-    def _check_self_match(self, wish: Wish) -> None:
+    def _check_self_match(self, wish: Wish, under_way: list[Order]) -> None:
         if not self.limits.self_match:
             return
         buys = wish.Direction == words.BUY
-        for order in self._book.open_orders(wish.InstrumentID):
+        for order in under_way:
             if order.Direction == wish.Direction or not order.open_volume:
                 continue
             if wish.LimitPrice >= order.LimitPrice if buys else wish.LimitPrice <= order.LimitPrice:

@@ -19,7 +19,7 @@ from ..trading_calendar import today
 from .book import Order
 from .limits import Limits
 from .records import Record
-from .trader import Trader
+from .trader import Terms, Trader
 
 FRONT_ID = 1
 _KINDS = {
@@ -105,7 +105,14 @@ class PaperTrader(Trader):
         self._exchange.step(time.monotonic())
         self._tell()
 
-    def _send_order(self, order: Order, fields: dict[str, Any]) -> None:
+    def _send_order(self, order: Order, terms: Terms, min_volume: int) -> None:
+        fields = {
+            **self._order_fields(terms),
+            "LimitPrice": order.LimitPrice,
+            "VolumeTotalOriginal": order.VolumeTotalOriginal,
+            "MinVolume": min_volume,
+            "RequestID": order.ClientID,
+        }
         if not self._connected:
             self._add("order_not_sent", client_id=order.ClientID, data=fields | {"OrderRef": ""},
                       error_msg="trading is disconnected")  # fmt: skip

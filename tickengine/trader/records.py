@@ -328,22 +328,51 @@ def encode_struct(name: str, values: Mapping[str, Value | bytes]) -> bytes:
         ConfigError: a field is not in the struct, has another type, or does not fit.
     """
     layout = _find(name)
-    places, packed, encoded = layout.places, list(layout.blank), _ENCODED
-    given: Mapping[str, Any] = values
+    return layout.packed.pack(*_row(layout, values))
+
+
+class StructForm:
+    """A struct that is made again and again with the same texts: they are encoded once.
+
+    Args:
+        name: the struct's name.
+        values: what stays.
+        numbers: names of the number fields that `filled` is given, in its order.
+
+    Raises:
+        ConfigError: as `encode_struct`.
+    """
+
+    def __init__(self, name: str, values: Mapping[str, Value | bytes], *numbers: str) -> None:
+        layout = _find(name)
+        self._name, self._pack = name, layout.packed.pack
+        self._values = _row(layout, values)
+        self._numbers = [(*layout.places[number][:2], number) for number in numbers]
+
+    def filled(self, *values: float) -> bytes:
+        """The struct's bytes. Raises `ConfigError` for a number that does not fit."""
+        row = self._values.copy()
+        for (at, kind, field_name), value in zip(self._numbers, values):
+            row[at] = _number(self._name, field_name, value, kind)
+        return self._pack(*row)
+
+
+def _row(layout: _Layout, given: Mapping[str, Any]) -> list[Any]:
+    places, row, encoded = layout.places, list(layout.blank), _ENCODED
     for key, value in given.items():
         place = places.get(key)
         if place is None:
             unknown = ", ".join(repr(other) for other in given if other not in places)
-            raise ConfigError(f"{name} has no field {unknown}; it has {', '.join(layout.names)}")
+            raise ConfigError(f"{layout.name} has no field {unknown}; it has {', '.join(layout.names)}")
         if value is None:
             continue
         at, kind, most = place
         if kind == "int" or kind == "double":
-            packed[at] = _number(name, key, value, kind)
+            row[at] = _number(layout.name, key, value, kind)
         else:
             raw = encoded.get((value, most)) if type(value) is str else None
-            packed[at] = _encoded(name, key, value, most) if raw is None else raw
-    return layout.packed.pack(*packed)
+            row[at] = _encoded(layout.name, key, value, most) if raw is None else raw
+    return row
 
 
 def _number(struct: str, field: str, value: Any, kind: str) -> int | float:

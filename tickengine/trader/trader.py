@@ -16,6 +16,9 @@ from .records import Record
 
 Self = TypeVar("Self", bound="Trader")
 
+# Of an order: instrument, exchange, direction, offset, hedge, price type, time and volume condition.
+Terms = tuple[str, str, str, str, str, str, str, str]
+
 LAST_CLIENT_ID = 2**30 - 1  # it travels within the vendor's RequestID
 
 
@@ -127,29 +130,12 @@ class Trader:
         exchange = exchange_id or exchange_of(instrument_id)
         order = Order(client_id, instrument_id, exchange, direction, offset, float(price), volume)
         self.book.expect(order)
+        terms = (
+            *(instrument_id, exchange, direction, offset),
+            *(hedge, order_price_type, time_condition, volume_condition),
+        )
         try:
-            self._send_order(
-                order,
-                {
-                    "BrokerID": self._broker_id,
-                    "InvestorID": self._investor_id,
-                    "UserID": self._investor_id,
-                    "InstrumentID": instrument_id,
-                    "ExchangeID": exchange,
-                    "OrderPriceType": order_price_type,
-                    "Direction": direction,
-                    "CombOffsetFlag": offset,
-                    "CombHedgeFlag": hedge,
-                    "LimitPrice": float(price),
-                    "VolumeTotalOriginal": volume,
-                    "TimeCondition": time_condition,
-                    "VolumeCondition": volume_condition,
-                    "MinVolume": min_volume,
-                    "ContingentCondition": words.IMMEDIATELY,
-                    "ForceCloseReason": words.NOT_FORCE_CLOSE,
-                    "RequestID": client_id,
-                },
-            )
+            self._send_order(order, terms, min_volume)
         except BaseException:
             self.book.forget(order)  # it never left this process
             raise
@@ -198,6 +184,25 @@ class Trader:
         A trader whose news come from its user's own calls has no need to.
         """
 
+    def _order_fields(self, terms: Terms) -> dict[str, Any]:
+        """The vendor's ``InputOrder``, but for its numbers and its reference."""
+        instrument_id, exchange, direction, offset, hedge, price_type, time_condition, volume_condition = terms
+        return {
+            "BrokerID": self._broker_id,
+            "InvestorID": self._investor_id,
+            "UserID": self._investor_id,
+            "InstrumentID": instrument_id,
+            "ExchangeID": exchange,
+            "OrderPriceType": price_type,
+            "Direction": direction,
+            "CombOffsetFlag": offset,
+            "CombHedgeFlag": hedge,
+            "TimeCondition": time_condition,
+            "VolumeCondition": volume_condition,
+            "ContingentCondition": words.IMMEDIATELY,
+            "ForceCloseReason": words.NOT_FORCE_CLOSE,
+        }
+
     # ---- what each kind does in its own way ----------------------------------------------------
 
     def stop(self) -> None:
@@ -221,7 +226,7 @@ class Trader:
         """The records from ``account.next_sequence`` on."""
         raise NotImplementedError
 
-    def _send_order(self, order: Order, fields: dict[str, Any]) -> None:
+    def _send_order(self, order: Order, terms: Terms, min_volume: int) -> None:
         raise NotImplementedError
 
     def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
