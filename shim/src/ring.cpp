@@ -1,5 +1,6 @@
 #include "ring.hpp"
 
+#include <sched.h>
 #include <sys/file.h>
 
 #include <cstring>
@@ -18,6 +19,8 @@ std::uint64_t magic_word() {
     std::memcpy(&word, kRingMagic, sizeof word);
     return word;
 }
+
+std::uint32_t this_cpu() { return static_cast<std::uint32_t>(sched_getcpu() + 1); }  // 0 where nobody knows
 
 std::size_t bytes_of(std::uint64_t capacity) { return kTradeHeaderSize + capacity * sizeof(RingCommand); }
 
@@ -81,6 +84,7 @@ std::int32_t Ring::put(std::uint32_t kind, std::uint64_t client_id, const char* 
     c.Kind = kind;
     c.Size = size;
     c.ClientID = client_id;
+    c.Cpu = this_cpu();
     std::memcpy(c.Payload, payload, size);
     // SYNC ring stamp (release): the command is complete. Partner: the acquire in next().
     __atomic_store_n(&c.Stamp, number + 1, __ATOMIC_RELEASE);
@@ -110,6 +114,7 @@ const RingCommand* Ring::next() const {
 }
 
 void Ring::done() {
+    put_on_ = slot(taken_)->Cpu;
     // SYNC ring taken (release): the command has been read. Partner: the acquire in put().
     header_->Taken.store(++taken_, std::memory_order_release);
 }
@@ -121,6 +126,8 @@ void Ring::wait(std::int32_t wait_mode, std::int64_t timeout_ns) {
     const std::uint32_t word = header_->Wake.load();
     const std::int64_t spin = wait_mode == TK_WAIT_SPIN ? timeout_ns : wait_mode == TK_WAIT_BLOCK ? 0 : kSpin;
     while (monotonic_ns() - begin < spin) {
+        // On the putter's own CPU there will be no command as long as it is kept from running.
+        if (wait_mode == TK_WAIT_ADAPTIVE && put_on_ != 0 && put_on_ == this_cpu()) break;
         for (int i = 0; i < 64; ++i) {
             if (next() != nullptr || header_->Wake.load(std::memory_order_relaxed) != word) return;
             cpu_relax();

@@ -43,6 +43,7 @@ private:
     std::uint64_t capacity_ = 0;  // as it was checked: the header is shared
     RingCommand* commands_ = nullptr;
     std::uint64_t taken_ = 0;
+    std::uint32_t put_on_ = 0;  // the CPU of the command that was done last, + 1
 };
 
 }  // namespace tk

@@ -74,7 +74,8 @@ struct alignas(64) RingCommand {
     std::uint32_t Kind;  // TK_RING_*
     std::uint32_t Size;
     std::uint64_t ClientID;
-    char Reserved0[160];
+    std::uint32_t Cpu;  // the one that it was put on + 1, 0 unknown
+    char Reserved0[156];
     char Payload[kTradePayload];
 };
 static_assert(sizeof(RingCommand) == kTradeRecordSize, "docs/layout.md, section RingCommand");

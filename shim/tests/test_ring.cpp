@@ -1,4 +1,7 @@
 // The command ring: every command once, in order; who dies in it leaves nothing half.
+#include <sched.h>
+#include <time.h>
+
 #include <thread>
 
 #include "stepper.hpp"
@@ -153,6 +156,27 @@ TEST(ring_threads_hand_over_every_command) {
         }
         putter.join();
     }
+}
+
+TEST(ring_taker_on_the_putters_cpu_does_not_keep_it_from_running) {
+    Rings r;
+    cpu_set_t before, one;
+    REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
+    REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+    CHECK_EQ(r.put(1), TK_OK);
+    REQUIRE(r.taker.next() != nullptr);
+    CHECK_EQ(static_cast<int>(r.taker.next()->Cpu), sched_getcpu() + 1);
+    r.taker.done();
+    timespec from, to;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    constexpr int waits = 200;
+    for (int i = 0; i < waits; ++i) r.taker.wait(TK_WAIT_ADAPTIVE, 100000);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    sched_setaffinity(0, sizeof before, &before);
+    // Looking for a command takes 50 us of the CPU each time, going to sleep a few.
+    CHECK((to.tv_sec - from.tv_sec) * 1000000000 + to.tv_nsec - from.tv_nsec < waits * 25000);
 }
 
 TEST(ring_that_is_none_is_refused) {
