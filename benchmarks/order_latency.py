@@ -19,6 +19,9 @@ strategy that has the tick and has taken its price, ``insert`` the call, ``ring`
 the order leaves (below 0: the sender was faster than the return), ``send`` from there to the record behind it. Of the
 naive one ``library`` is from the front to the callback's entry, ``insert`` from there to the return.
 
+``callback``: the same orders from the moment the vendor's callback has the tick, in C++ or in Python. What waited in
+the library until then is missing there, and of the naive design in a burst that is nearly all.
+
 Each tick must come once, in order, and each order must have been received once and cancelled.
 """
 
@@ -49,6 +52,7 @@ ANSWERED = 10  # of paced ticks each such one
 _PATIENCE_S = 30.0
 # Every limit is looked at, none is reached.
 LIMITS = Limits(order_volume=1000, position=10**6, orders_per_second=10**6, orders_per_day=10**6, open_orders=10**6)
+FROM_CALLBACK = ("callback p50", "callback p99")
 LEGS = ("library", "queue", "insert", "ring", "send")
 
 
@@ -69,7 +73,7 @@ class Comparison:
                 times = naive.finish(load.seconds + _PATIENCE_S)
             fronts.finish()
         stamp, entered, left = (column / 1000.0 for column in times.T)
-        return evaluate(load, left - stamp, {"library": entered - stamp, "insert": left - entered})
+        return evaluate(load, left - stamp, {"library": entered - stamp, "insert": left - entered}, left - entered)
 
     def ours(self, load: Load, wait: str) -> tuple[Row, Any]:
         with self._programs.folder() as flow, OrderFronts(load, self._cores) as fronts, TickQueue(wait=wait) as queue:
@@ -125,8 +129,9 @@ def settle(trader: TraderEngine, load: Load) -> None:
     check(not trader.gate.refused, f"limits have refused: {trader.gate.refused}")
 
 
-def legs(orders: list[tuple[int, float, int, int, int]], flow: str) -> tuple[Any, dict[str, Any]]:
-    """Of each order the whole way and its parts, in microseconds, from the strategy's times and the journal's."""
+def legs(orders: list[tuple[int, float, int, int, int]], flow: str) -> tuple[Any, dict[str, Any], Any]:
+    """Of each order the whole way, its parts, and the way from the vendor's callback, in microseconds, from the
+    strategy's times and the journal's."""
     sending, sent = {}, {}
     with TradeLog.attach(flow) as journal:
         for record in journal.records():
@@ -137,10 +142,10 @@ def legs(orders: list[tuple[int, float, int, int, int]], flow: str) -> tuple[Any
     check(len(sent) == len(orders), f"the journal has {len(sent)} orders of {len(orders)}")
     rows = [(stamp, came, taken, put, sending[n], sent[n]) for n, stamp, came, taken, put in orders]
     times = np.array(rows, np.float64).T / 1000.0
-    return times[-1] - times[0], dict(zip(LEGS, np.diff(times, axis=0)))
+    return times[-1] - times[0], dict(zip(LEGS, np.diff(times, axis=0))), times[-1] - times[1]
 
 
-def evaluate(load: Load, latencies: Any, parts: dict[str, Any]) -> tuple[Row, Any]:
+def evaluate(load: Load, latencies: Any, parts: dict[str, Any], from_callback: Any) -> tuple[Row, Any]:
     """A row, and the latencies that are counted."""
     check(len(latencies) == load.orders, f"{len(latencies)} of {load.orders} orders were sent")
     first = len(latencies) // 10
@@ -148,6 +153,7 @@ def evaluate(load: Load, latencies: Any, parts: dict[str, Any]) -> tuple[Row, An
     check(bool((counted > 0).all()), "an order left before its tick")
     row: Row = {f"p{p:g}": float(np.percentile(counted, p)) for p in PERCENTILES}
     row["max"] = float(counted.max())
+    row.update({f"callback p{p:g}": float(np.percentile(from_callback[first:], p)) for p in PERCENTILES[:2]})
     row.update({name: float(np.median(part[first:])) for name, part in parts.items()})
     return row, counted
 
@@ -206,7 +212,7 @@ def main() -> None:
                     rows.append({"round": number, "load": load.name, "design": design, **row})
                     pooled.setdefault((load.name, design), []).append(counted)
     whole = [f"p{p:g}" for p in PERCENTILES]
-    columns = [*whole, "max", *LEGS, "naive / this"]
+    columns = [*whole, "max", *LEGS, *FROM_CALLBACK, "naive / this"]
     report.table("rounds", rows, ["round", "load", "design", *columns])
     summary = medians(rows, ["load", "design"], columns)
     summary.sort(key=lambda row: [load.name for load in loads(args)].index(row["load"]))
@@ -216,7 +222,7 @@ def main() -> None:
         row["all p99.9"] = float(np.percentile(every, 99.9))
     shown = with_spread(["p50", "p99", "p99.9", "naive / this"])
     report.table("medians", summary, ["load", "design", *shown, "orders", "all p99.9"])
-    report.table("where the time goes, medians", summary, ["load", "design", *LEGS])
+    report.table("where the time goes, medians", summary, ["load", "design", *LEGS, *FROM_CALLBACK])
     report.save()
 
 

@@ -192,3 +192,34 @@ def test_whole_ticks_counts_complete_packets_only(ticks: int, sent: int) -> None
     assert encoded_bytes(whole) <= max(sent, 0)
     assert whole == ticks or whole % TICKS_PER_PACKET == 0
     assert whole == ticks or encoded_bytes(min(ticks, whole + TICKS_PER_PACKET)) > sent
+
+
+@given(st.sampled_from(list(fields.LAYOUTS)), st.data())
+def test_a_field_is_packed_and_read_as_numpy_has_it(fid: int, data: st.DataObject) -> None:
+    layout = fields.LAYOUTS[fid]
+    values, row = {}, np.zeros(1, layout)
+    for name in data.draw(st.lists(st.sampled_from(layout.names), unique=True)):
+        kind = layout[name]
+        if kind.kind == "S":
+            value: object = data.draw(st.binary(max_size=kind.itemsize + 2))
+        elif kind.kind == "f":
+            value = data.draw(st.floats(allow_nan=False))
+        else:
+            info = np.iinfo(kind)
+            value = data.draw(st.integers(int(info.min), int(info.max)))
+        values[name] = value
+        row[name] = value
+    packed = fields.encode(fid, values)
+    assert packed == struct.pack(">HH", fid, layout.itemsize) + row.tobytes()
+    read = fields.decode(fid, packed[4:])
+    assert list(read) == list(layout.names)
+    for name in layout.names:
+        there = row[name][0].item()
+        assert read[name] == (there.split(b"\0", 1)[0] if isinstance(there, bytes) else there)
+
+
+def test_a_value_that_a_field_has_no_room_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="0x0000"):
+        fields.encode(fields.FID_RSP_INFO, {"ErrorID": 2**31})
+    with pytest.raises(ValueError, match="no member 'Error'"):
+        fields.encode(fields.FID_RSP_INFO, {"Error": 1})

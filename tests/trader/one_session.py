@@ -39,10 +39,14 @@ ORDER = {
 class Session:
     """A journal, an api on a peer, and what has come out of the api's queue."""
 
-    def __init__(self, library: str, flow: FlowDirectory, front: Peer | TradingFront, **options: Any) -> None:
+    def __init__(
+        self, library: str, flow: FlowDirectory, front: Peer | TradingFront, *, returns: bool = True, **options: Any
+    ) -> None:
         self.journal = TradeLogWriter(flow.path)
         self.log = TradeLog.attach(flow.path)
         self.api = TraderVendorApi(library, flow.path, [front.address], self.journal, **options)
+        if not returns:
+            self.api.leave_out_returns()
         self.api.init()
 
     def next(self, kind: str) -> Record:

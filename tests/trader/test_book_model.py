@@ -90,6 +90,7 @@ def test_the_fold_of_any_repetition_equals_the_truth(
         assert (order.state, order.VolumeTraded, order.filled) == (expected, traded, traded)
         assert order.VolumeTotalOriginal == asked["VolumeTotalOriginal"]
         assert (order in state.book.open_orders()) == (expected == "queueing")
+    assert state.book.open_count == len(state.book.open_orders())
     bought = sum(t * (1 if a["Direction"] == "0" else -1) for a, _r, _s, t in lives)
     assert state.positions.net("rb2605") == bought
     # The journal alone gives the same once more.

@@ -13,11 +13,34 @@ from tickengine import ConfigError, ShimError
 from tickengine._secret import Secret
 from tickengine._segments import random_name
 from tickengine.flow import FlowDirectory
-from tickengine.trader.records import struct_fields
+from tickengine.trader.records import Record, struct_fields
 from tickengine.trader.ring import CommandRing
 from tickengine.trader.vendor_td import FIRST_ORDER_REQUEST, REQUESTS
 
 pytestmark = pytest.mark.genuine
+
+
+def test_returns_that_are_left_out_are_in_the_journal_alone(genuine_trader: str, flow: FlowDirectory) -> None:
+    with Peer() as peer, session(genuine_trader, flow, peer, returns=False) as s:
+        with pytest.raises(ShimError, match="left out before"):
+            s.api.leave_out_returns()
+        s.open_gate(s.log_in())
+        peer.request(0x3000)
+        assert s.api.insert(ORDER, 900) == (0, 42)
+        peer.request(0x4000)
+        peer.push(0xF001, pack(0x0401, marked(0x0401)))
+        peer.push(0xF002, pack(0x0409, marked(0x0409, 100)))
+        wait_for(lambda: s.kinds()[-2:] == ["rtn_order", "rtn_trade"], "both returns in the journal")
+        # What the session asks for still comes, and nothing stands before it but a wake-up.
+        assert s.api.request("ReqSettlementInfoConfirm", {"BrokerID": BROKER, "InvestorID": INVESTOR}, 3) == 0
+        came: list[Record] = []
+
+        def answered() -> bool:
+            came.extend(record for record in [s.api.next_record(0.1)] if record is not None)
+            return bool(came)
+
+        wait_for(answered, "the answer")
+        assert [r.kind for r in came] == ["rsp_settlement_confirm"]
 
 
 def test_a_whole_session(genuine_trader: str, flow: FlowDirectory) -> None:

@@ -217,3 +217,12 @@ def test_a_dead_strategys_ring_is_swept_away() -> None:
     _segments._swept = False
     with CommandRing(random_name("ring")):
         assert not os.path.exists(ring_path(name))
+
+
+def test_a_look_for_a_record_sees_it_and_after_the_end_nothing(tmp_path: Path) -> None:
+    with TradeLogWriter(tmp_path) as writer, TradeLog.attach(tmp_path) as log:
+        first = log.head
+        assert log.has(first - 1) and not log.has(first)
+        assert writer.note("note", "one more") == first
+        assert log.has(first) and not log.has(first + 1)
+    assert not log.has(0)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tickengine import ConfigError
 from tickengine.trader import records
 from tickengine.trader.positions import exchange_of
 from tickengine.trader.records import (
+    Picked,
     Record,
+    StructForm,
     decode,
     decode_struct,
     encode,
@@ -101,3 +107,64 @@ def test_exchange_of_what_is_known_is_the_same_at_each_look() -> None:
         *("SHFE", "SHFE"),
         *("", ""),
     ]
+
+
+def test_a_read_record_is_the_one_that_was_written_whoever_looks_at_it_first() -> None:
+    written = Record(-1, "rtn_order", 5, 6, request_id=3, data=filled("Order"), struct="Order")
+    for look in (
+        lambda record: record.data,
+        lambda record: (repr(record), record.data)[1],
+        lambda record: pickle.loads(pickle.dumps(record)).data,
+        lambda record: replace(record, sequence=8).data,
+        lambda record: Picked("Order", "OrderRef").of(record) and record.data,
+    ):
+        read = decode(encode(written))
+        assert look(read) == written.data
+        assert read == written
+        assert read.unread is None
+    changed = replace(decode(encode(written)), data={"OrderRef": "8"})
+    assert Picked("Order", "OrderRef").of(changed) == ("8",), "its own data, not the bytes it was made from"
+    empty = decode(encode(Record(-1, "rtn_order", 5, 6, struct="Order")))
+    assert empty.data is None and Picked("Order", "OrderRef").of(empty) is None
+    with pytest.raises(AttributeError, match="no attribute 'date'"):
+        print(read.date)
+
+
+@given(st.lists(st.sampled_from(list(struct_fields("Order"))), min_size=1, unique=True))
+def test_picked_fields_are_those_of_the_whole_struct(names: list[str]) -> None:
+    made = Record(-1, "rtn_order", 5, 6, data=filled("Order"), struct="Order")
+    picked = Picked("Order", *names)
+    assert picked.of(made) == picked.of(decode(encode(made))) == tuple(made.data[name] for name in names)
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=False), st.integers(-(2**31), 2**31 - 1)), min_size=1, max_size=5))
+def test_a_form_makes_what_encoding_all_makes(numbers: list[tuple[float, int]]) -> None:
+    texts = {"InstrumentID": "rb2601", "Direction": "0", "UserID": "账户"}
+    form = StructForm("InputOrder", texts, "LimitPrice", "VolumeTotalOriginal")
+    for price, volume in numbers:
+        whole = {**texts, "LimitPrice": price, "VolumeTotalOriginal": volume}
+        assert form.filled(price, volume) == encode_struct("InputOrder", whole)
+
+
+def test_what_is_wrong_with_a_form_is_named() -> None:
+    with pytest.raises(ConfigError, match="InputOrder.Direction must be a text, not 0"):
+        StructForm("InputOrder", {"Direction": 0})
+    form = StructForm("InputOrder", {"Direction": "0"}, "LimitPrice", "VolumeTotalOriginal")
+    with pytest.raises(ConfigError, match="InputOrder.VolumeTotalOriginal must fit 32 bits"):
+        form.filled(1.0, 2**31)
+    with pytest.raises(ConfigError, match="InputOrder.LimitPrice must be a number"):
+        form.filled("1", 2)  # type: ignore[arg-type]
+    assert form.filled(1.0, 2) == encode_struct(
+        "InputOrder", {"Direction": "0", "LimitPrice": 1.0, "VolumeTotalOriginal": 2}
+    )
+
+
+def test_more_texts_than_are_kept_are_all_encoded() -> None:
+    most = records._Texts._MOST
+    for number in range(most + 100):
+        raw = encode_struct("QryOrder", {"OrderSysID": str(number)})
+        if number % 1000 == 0:
+            assert decode_struct("QryOrder", raw)["OrderSysID"] == str(number)
+        assert len(records._ENCODED) <= most
+    with pytest.raises(ConfigError, match="at most 10 bytes"):  # though it fits another field, and is kept for it
+        encode_struct("InputOrder", {"OrderRef": "12345678901", "BrokerID": "12345678901"})
