@@ -16,6 +16,9 @@ from .records import Record
 
 Self = TypeVar("Self", bound="Trader")
 
+_DIRECTIONS = (words.BUY, words.SELL)
+_OFFSETS = tuple(words.OFFSETS)
+
 # Of an order: instrument, exchange, direction, offset, hedge, price type, time and volume condition.
 Terms = tuple[str, str, str, str, str, str, str, str]
 
@@ -113,12 +116,10 @@ class Trader:
             ConfigError: a wrong argument; nothing was sent.
             LimitRefused: it does not keep a limit; nothing was sent.
         """
-        for name, value, known in (
-            ("direction", direction, (words.BUY, words.SELL)),
-            ("offset", offset, tuple(words.OFFSETS)),
-        ):
-            if value not in known:
-                raise ConfigError(f"{name} {value!r} must be one of {', '.join(map(repr, known))}")
+        if direction not in _DIRECTIONS:
+            raise ConfigError(f"direction {direction!r} must be one of {', '.join(map(repr, _DIRECTIONS))}")
+        if offset not in _OFFSETS:
+            raise ConfigError(f"offset {offset!r} must be one of {', '.join(map(repr, _OFFSETS))}")
         if not isinstance(volume, int) or isinstance(volume, bool):
             raise ConfigError(f"volume {volume!r} must be a whole number of lots")
         if not isinstance(instrument_id, str) or not instrument_id:
@@ -128,7 +129,7 @@ class Trader:
         self.gate.check(wish, time.monotonic_ns())
         client_id = self._next_client_id()
         exchange = exchange_id or exchange_of(instrument_id)
-        order = Order(client_id, instrument_id, exchange, direction, offset, float(price), volume)
+        order = Order(client_id, instrument_id, exchange, direction, offset, wish.LimitPrice, volume)
         self.book.expect(order)
         terms = (
             *(instrument_id, exchange, direction, offset),
