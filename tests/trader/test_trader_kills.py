@@ -47,6 +47,16 @@ def kill(engine: TraderEngine, number: int = signal.SIGKILL) -> None:
     os.kill(engine.pid, number)
 
 
+def stop(engine: TraderEngine) -> None:
+    """Returns when no thread of it runs any more: one on another CPU goes on for a moment."""
+    kill(engine, signal.SIGSTOP)
+    tasks = list(Path(f"/proc/{engine.pid}/task").iterdir())
+    wait_for(
+        lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks),
+        "the process to stand still",
+    )
+
+
 def test_kills_at_random_moments(front: TradingFront, engine: TraderEngine) -> None:
     seed = random.randrange(2**32)
     dice = random.Random(seed)
@@ -101,7 +111,7 @@ def test_an_order_without_a_return_is_unknown_and_then_known(front: TradingFront
 
 
 def test_what_waits_in_the_ring_of_a_killed_process_is_not_sent(front: TradingFront, engine: TraderEngine) -> None:
-    kill(engine, signal.SIGSTOP)
+    stop(engine)
     orders = [buy(engine) for _ in range(3)]
     assert {o.state for o in orders} == {"sending"} and engine.book.open_orders() == orders
     kill(engine)
@@ -114,7 +124,7 @@ def test_what_waits_in_the_ring_of_a_killed_process_is_not_sent(front: TradingFr
 
 def test_a_stopped_process_goes_on_where_it_was(front: TradingFront, engine: TraderEngine) -> None:
     pid = engine.pid
-    kill(engine, signal.SIGSTOP)
+    stop(engine)
     orders = [buy(engine) for _ in range(3)]
     time.sleep(0.5)  # the time it stands; nothing can be waited for
     engine.poll()
