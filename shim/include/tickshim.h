@@ -605,8 +605,8 @@ TK_API int32_t tk_td_request(tk_td *td, const char *method, const void *canonica
                              int32_t request_id, int32_t *rc);
 TK_API int32_t tk_td_trading_day(tk_td *td, char *out, uint32_t size);
 /* The next callback, as a journal record of 1024 bytes; Stamp is its sequence + 1, 0 for one that is not in the
- * journal. Every callback comes here, whatever the journal does with it, but for tk_td_leave_out_returns(). Blocks up to timeout_ns; also gets disk
- * space for the journal ahead of need. Returns 1 and fills *out, or 0. */
+ * journal. Every callback comes here, whatever the journal does with it, but for tk_td_leave_out_returns(). Blocks
+ * up to timeout_ns; also gets disk space for the journal ahead of need. Returns 1 and fills *out, or 0. */
 TK_API int32_t tk_td_next(tk_td *td, int64_t timeout_ns, void *out);
 /* Make a waiting tk_td_next return 0. */
 TK_API void tk_td_wake(tk_td *td);
