@@ -180,6 +180,8 @@ def _from_file(path: str) -> Secret | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         return None
+    except ValueError:  # a NUL, or characters that no path has
+        raise ConfigError(f"password file {path!r} cannot be a path") from None
     except OSError as error:
         raise ConfigError(f"password file {path!r} cannot be opened: {error.strerror}") from None
     try:

@@ -83,6 +83,11 @@ def test_what_is_no_file_is_refused_and_not_waited_at(tmp_path: Path) -> None:
             secret(file=path)
 
 
+def test_a_path_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be a path"):
+        secret(file="a\0b")
+
+
 def test_what_is_nowhere_is_one_error_that_names_all_places(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"TICKENGINE_TEST_NOT_THERE is not set; file '.*/missing' does not exist"):
         secret(env="TICKENGINE_TEST_NOT_THERE", file=tmp_path / "missing")

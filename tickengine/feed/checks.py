@@ -42,7 +42,7 @@ def check_writable(path: str) -> None:
 def memory(records: int) -> int:
     """Bytes in shared memory of a log of so many *records*, see docs/operate.md."""
     rounded = 1 << max(1, (records - 1).bit_length())
-    return 4096 + 256 * 384 + DEFAULT_INSTRUMENTS * (320 + 448) + rounded * RECORD_SIZE
+    return 4096 + 256 * 1472 + DEFAULT_INSTRUMENTS * (320 + 448) + rounded * RECORD_SIZE
 
 
 def flag_of(name: str) -> int:
