@@ -220,6 +220,7 @@ class TickLog:
             if len(rows) >= count or wanted >= min(head, self.capacity):
                 return rows[-count:]
             wanted *= 2
+
     def latest_all(self, first: int = 0) -> npt.NDArray[np.void]:
         """The newest tick of every instrument in one call, also those that the ring has long passed.
 
