@@ -81,6 +81,7 @@ def write_recording(
                 "pid": 1,
                 "instruments": None,
                 "numbers": {},
+                "next": 0,
             }
         ]
         different, first = np.unique(ticks["Instrument"], return_index=True)
