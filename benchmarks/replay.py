@@ -37,7 +37,9 @@ def recording(folder: str) -> Path:
         path.write_bytes(Header(DAY, log.name, log.info().unique_id, 0).pack() + log.read(0).tobytes())
         session = {"kind": "session", "log": log.name, "unique_id": 1, "instruments": None, "numbers": {}, "next": 0}
         names = {**log.instruments()[0], "kind": "instrument"}
-        path.with_suffix(".notes").write_bytes(b"".join(pack_note({**n, "record": 0, "time": 0}) for n in (session, names)))
+        path.with_suffix(".notes").write_bytes(
+            b"".join(pack_note({**n, "record": 0, "time": 0}) for n in (session, names))
+        )
     return path
 
 

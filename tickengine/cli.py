@@ -16,8 +16,8 @@ from .feed import run as feed_run
 from .front import cli as front_cli
 from .log import TickLog
 from .record import cli as record_cli
-from .top import command as top
 from .replay import cli as replay_cli
+from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
 
