@@ -112,6 +112,20 @@ class Take(ct.Structure):
     ]
 
 
+class ReplayRun(ct.Structure):
+    _fields_ = [
+        ("records", ct.c_void_p),
+        ("entries", ct.c_void_p),
+        ("due_ns", ct.c_void_p),
+        ("count", ct.c_uint64),
+        ("lossless", ct.c_uint32),
+        ("slowest", ct.c_int32),
+        ("owned", ct.c_uint64 * 4),
+        ("deadline_ns", ct.c_int64),
+        ("done", ct.c_uint64),
+    ]
+
+
 class ProductRule(ct.Structure):
     _fields_ = [
         ("product_id", ct.c_char * 12),
@@ -210,6 +224,8 @@ _TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_writer_tick", "status", (_P, _U32, _P)),
     ("tk_writer_tick_at", "status", (_P, _U32, _P, _I64, _I64)),
     ("tk_writer_record", "status", (_P, _P)),
+    ("tk_writer_instrument", "status", (_P, _S, _S, _S, ct.POINTER(_U32))),
+    ("tk_writer_replay", "status", (_P, ct.POINTER(ReplayRun))),
     (
         "tk_writer_set_rules",
         "status",

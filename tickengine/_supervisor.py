@@ -98,6 +98,10 @@ class Supervised:
         """Leave a word where the readers look: the process died."""
         raise NotImplementedError
 
+    def _start_limit(self) -> float:
+        """Seconds that a process may take until it says that it is running."""
+        return START_TIMEOUT_S
+
     def _came_up(self) -> None:
         """A process has said that its api is running."""
 
@@ -184,12 +188,11 @@ class Supervised:
     def _await_ready(self) -> None:
         ours, process = self._connection, self._process
         assert ours is not None and process is not None
-        deadline = time.monotonic() + START_TIMEOUT_S
+        limit = self._start_limit()
+        deadline = time.monotonic() + limit
         while True:
             if not ours.poll(max(0.0, deadline - time.monotonic())):
-                raise EngineError(
-                    f"the {self._kind} process did not answer within {START_TIMEOUT_S:g} s{self._last_words()}"
-                )
+                raise EngineError(f"the {self._kind} process did not answer within {limit:g} s{self._last_words()}")
             try:
                 kind, content = ours.recv()
             except (EOFError, OSError):

@@ -16,6 +16,7 @@ from .feed import run as feed_run
 from .front import cli as front_cli
 from .log import TickLog
 from .record import cli as record_cli
+from .replay import cli as replay_cli
 from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
@@ -94,6 +95,7 @@ COMMANDS: dict[str, tuple[str, _Add, _Run]] = {
     "demo": ("a live feed on this machine: front, engine and two workers", demo.add_arguments, demo.run),
     "front": ("a CTP market-data front on this machine, for tests at any hour", front_cli.add_arguments, front_cli.run),
     "bench": ("measure this machine: latency and rate into worker processes", bench.add_arguments, bench.run),
+    "replay": ("recordings played again as a live feed", replay_cli.add_arguments, replay_cli.run),
     "vendor": ("list the vendor libraries found, and which would be used", _add_vendor, _vendor),
     "status": ("a running engine's state, as JSON", _add_status, _status),
     "init": ("write a commented example of a configuration", feed_commands.add_init, feed_commands.run_init),

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes as ct
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import _segments, vendor
+from . import vendor
 from ._checks import check_instruments
 from ._engine_process import Orders, engine_main
-from ._errors import EngineError, ShimError
+from ._feeding import Feeding
 from ._secret import Secret, hidden, variables_with
-from ._shim import lib, new_handle
-from ._supervisor import Supervised
-from ._watchdog import Watchdog
 from .config import settings
 from .flow import temporary_directory
-from .forward import Forwarder, check_queue_list, place_for, start_forwarder
-from .log import DEFAULT_CAPACITY, Status, TickLog
-from .mdapi import finish_log
-from .queue import TickQueue
-from .words import EVENT_CODES
+from .log import DEFAULT_CAPACITY
 
 logger = logging.getLogger("tickengine")
 
 
-class TickEngine(Supervised):
+class TickEngine(Feeding):
     """Market data from a process of its own: the vendor library cannot hurt yours, nor yours the feed.
 
     The first eleven arguments are `MdApi`'s. Nothing is started before `start` (or ``with engine:``).
@@ -101,15 +92,10 @@ class TickEngine(Supervised):
             cpus=cpus,
             realtime=realtime,
         )
-        super().__init__(_segments.random_name("md") if name is None else _segments.check_name(name), restart, watchdog)
-        self._queues = check_queue_list(md_queue_list)
+        super().__init__("md", name, capacity, md_queue_list, restart, watchdog)
         self._library, self._library_source = vendor.resolve(library)
-        self._capacity = capacity
         self._core_dumps = core_dumps
         self._auth_code = hidden(auth_code)  # to keep the variable that holds it from the engine process
-        self._log: TickLog | None = None
-        self._places: list[TickQueue] = []
-        self._forwarders: list[Forwarder] = []
         self._temporary_flow: str | None = None
 
     # ---- starting ------------------------------------------------------------------------------
@@ -127,30 +113,17 @@ class TickEngine(Supervised):
         super().start()
 
     def _prepare(self) -> None:
-        self._log = log = TickLog.create(self.name, self._capacity)
+        super()._prepare()
         if self._settings.page_dir == "":
             self._temporary_flow = temporary_directory()
             self._settings = replace(self._settings, page_dir=self._temporary_flow)
-        for position, queue in enumerate(self._queues):
-            if isinstance(queue, TickQueue):
-                queue.bind(log)
-            else:
-                place = place_for(queue, position)
-                self._places.append(place)
-                place.bind(log)
-                # Here, not in the engine process: a queue made for fork cannot travel to a spawned
-                # process, and its engine may be started again while it goes on.
-                self._forwarders.append(start_forwarder(place, queue, log))
 
     def _work(self) -> tuple[Callable[..., None], Any]:
         return engine_main, Orders(
             settings=self._settings,
             library=self._library,
             log_path=self.log.path,
-            queue_paths=(
-                *(q.path for q in self._queues if isinstance(q, TickQueue)),
-                *(place.path for place in self._places),
-            ),
+            queue_paths=self._queue_paths(),
             temporary_flow=self._temporary_flow is not None,
             parent_pid=os.getpid(),
             log_level=logger.getEffectiveLevel(),
@@ -161,76 +134,16 @@ class TickEngine(Supervised):
     def _directory(self) -> str:
         return self._settings.page_dir
 
-    def _epoch(self) -> int:
-        return int(self.log.info().epoch)
-
     def _take_message(self, kind: str, content: Any) -> None:
         if kind == "unfit":
             self._forget(content)
 
-    def _say(self, why: str) -> None:
-        """For whoever looks at the status from outside. The next session's own words follow."""
-        assert self._log is not None
-        self._log.set_status_text({**self._log.status_text(), "state": "connecting", "front_error": why[:300]})
-
-    def _report_lost(self, status: int | None, hung: Watchdog | None) -> None:
-        report_lost(self.log, status, hung)
-
     def _finish(self) -> None:
-        log = self._log
-        if log is not None:
-            if self._failure:
-                try:
-                    said = log.status_text()
-                except ShimError as error:  # damaged, or its writer was killed over it
-                    logger.error("%s", error)
-                    said = {}
-                log.set_status_text({**said, "state": "failed", "failure": self._failure[:500]})
-            log.end()
-            for forwarder in self._forwarders:
-                forwarder.stop(drain=True)
-            for place in self._places:
-                place.close()
-            finish_log(log, [q for q in self._queues if isinstance(q, TickQueue)])
+        super()._finish()
         if self._temporary_flow is not None:
             shutil.rmtree(self._temporary_flow, ignore_errors=True)
 
     # ---- using ---------------------------------------------------------------------------------
-
-    @property
-    def log(self) -> TickLog:
-        """The log. Raises `EngineError` before `start`."""
-        if self._log is None:
-            raise EngineError("this engine has not been started")
-        return self._log
-
-    def status(self) -> Status:
-        """What is going on. The same from any process: ``TickLog.attach(name).status()``.
-
-        Keys: ``state`` (``connecting connected logged_in live stale stopped failed``), ``front``,
-        ``trading_day``, ``api_version``, ``ticks``, ``logins``, ``disconnects``,
-        ``last_disconnect_reason``, ``subscribed``, ``unacknowledged``, ``refused``, ``front_error``,
-        ``failure``, ``epoch``, ``head``, ``oldest``, ``pid``, and ``queues``: per queue ``name, pid,
-        alive, sequence, lag, received, lost``.
-        """
-        return Status({**self.log.status(), "restarts": self._restarts})
-
-    def wait_live(self, timeout: float = 30.0) -> None:
-        """Block until everything is subscribed.
-
-        Raises `EngineError` when the time is over or the engine has ended, with what is known of the reason.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            status = self.status()
-            if status["state"] in ("live", "stale"):
-                return
-            if self._ended.wait(0.02):
-                raise EngineError(self._failure or "the engine has stopped")
-            if time.monotonic() > deadline:
-                state = f"state {status['state']}, {status.get('unacknowledged')} unacknowledged"
-                why = status.get("front_error") or state
-                raise EngineError(f"not live within {timeout:g} s: {why}")
 
     def subscribe(self, instrument_ids: Iterable[str | bytes]) -> None:
         """Subscribe more instruments, now, after every reconnect and after a restart."""
@@ -258,16 +171,3 @@ class TickEngine(Supervised):
         if not hasattr(self, "name"):  # a traceback of the constructor's
             return "TickEngine(not made)"
         return f"TickEngine({self.name!r}, fronts={','.join(self._settings.fronts)!r})"
-
-
-def report_lost(log: TickLog, status: int | None, hung: Watchdog | None) -> None:
-    """Leave a word in the log: its writer died. The dead process's place as its writer is free."""
-    writer = new_handle()
-    try:
-        lib().writer_open(log.handle, False, ct.byref(writer))
-    except ShimError as error:
-        logger.error("engine_lost could not be written to the log: %s", error)
-        return
-    seconds, call = (round(hung.silent), hung.call.encode()) if hung else (0, b"")
-    lib().writer_event(writer, EVENT_CODES["engine_lost"], seconds, 0, status or 0, call, len(call), 0)
-    lib().writer_close(writer)

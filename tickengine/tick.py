@@ -49,6 +49,8 @@ class TickFlag(enum.IntFlag):
     """The day of ``ExchangeTime`` rests on no rule, calendar or earlier tick."""
     UNKNOWN_PRODUCT = 1 << 12
     """No product rule: nothing is said about sessions."""
+    REPLAYED = 1 << 13
+    """From a recording (`tickengine.replay`), not from a front. ``RecvTime`` is when it was received first."""
 
 
 _LEVELS = range(2, 6)

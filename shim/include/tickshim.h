@@ -68,7 +68,8 @@ enum {
     TK_FLAG_TIME_REPAIRED = 512,  /* ExchangeTime is not what the fields say */
     TK_FLAG_TIME_MISSING = 1024,  /* no UpdateTime: ExchangeTime is 0 */
     TK_FLAG_DAY_GUESSED = 2048,   /* no rule and no calendar gave the day of ExchangeTime */
-    TK_FLAG_UNKNOWN_PRODUCT = 4096 /* no product rule: nothing is said about sessions */
+    TK_FLAG_UNKNOWN_PRODUCT = 4096, /* no product rule: nothing is said about sessions */
+    TK_FLAG_REPLAYED = 8192       /* from a recording, by tk_writer_replay() */
 };
 
 TK_API int32_t tk_abi_version(void);
@@ -201,6 +202,30 @@ TK_API int32_t tk_writer_tick_at(tk_writer *writer, uint32_t layout, const void 
  * InstrumentID, ExchangeID, Flags and everything else as it is to be. Stamp, Instrument, Kind, TickNumber and
  * InstrumentNumber are filled in; RecvTime and RecvMonotonic are now. For a log that carries bars. */
 TK_API int32_t tk_writer_record(tk_writer *writer, const void *record);
+
+/* The place of an instrument in the log's table, entered if it is new; 0xFFFFFFFF when the table is full. */
+TK_API int32_t tk_writer_instrument(tk_writer *writer, const char *instrument_id, const char *exchange_inst_id,
+                                    const char *exchange_id, uint32_t *index);
+
+/* Ticks that are records already, published again. Kept bit by bit: every field of the vendor's, ExchangeTime,
+ * RecvTime (when the tick was received first) and Flags, with TK_FLAG_REPLAYED added. New: Stamp, Instrument,
+ * TickNumber, InstrumentNumber, and RecvMonotonic, the moment of publishing. */
+typedef struct tk_replay {
+    const void *records;     /* in: count ticks of 448 bytes in a row */
+    const uint32_t *entries; /* in: the place of each one's instrument, from tk_writer_instrument() */
+    const int64_t *due_ns;   /* in: when each is due, CLOCK_MONOTONIC; one that is late is published at once. NULL:
+                              * flat out */
+    uint64_t count;          /* in */
+    uint32_t lossless;       /* in: 1: never overwrite what a queue has not taken, if its reader lives or it is owned */
+    int32_t slowest;         /* out: the reader slot that there is no room for, -1 none */
+    uint64_t owned[4];       /* in: bit n: wait for the queue in reader slot n though nobody reads it yet */
+    int64_t deadline_ns;     /* in: CLOCK_MONOTONIC: wait for readers until then */
+    uint64_t done;           /* out: so many have been published */
+} tk_replay;
+
+/* Blocks until all are published, or the deadline is over while a queue has no room. TK_E_ARG names the first
+ * record that is none of this log's instrument, or no tick; those before it have been published. */
+TK_API int32_t tk_writer_replay(tk_writer *writer, tk_replay *replay);
 
 /* A product's hours, in seconds of the local (China) day, [start, end), none across midnight: a night
  * session to 02:30 is two. */

@@ -13,6 +13,7 @@
 #include "md_api.hpp"
 #include "places.hpp"
 #include "reader.hpp"
+#include "replay.hpp"
 #include "segment.hpp"
 #include "system.hpp"
 #include "tickshim.h"
@@ -214,6 +215,13 @@ int32_t tk_writer_record(tk_writer* writer, const void* record) {
     writer->writer.publish_record(static_cast<const char*>(record), writer->writer.clock().now());
     return TK_OK;
 }
+
+int32_t tk_writer_instrument(tk_writer* writer, const char* instrument_id, const char* exchange_inst_id,
+                             const char* exchange_id, uint32_t* index) {
+    return tk::enter_instrument(writer->writer, instrument_id, exchange_inst_id, exchange_id, index);
+}
+
+int32_t tk_writer_replay(tk_writer* writer, tk_replay* replay) { return tk::replay(writer->writer, replay); }
 
 int32_t tk_writer_set_rules(tk_writer* writer, const tk_product_rule* products, uint32_t count,
                             const int32_t* holidays, uint32_t holiday_count, int32_t first_day, int32_t last_day) {

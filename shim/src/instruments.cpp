@@ -72,6 +72,12 @@ std::uint32_t InstrumentIndex::find_slowly(const DepthLayout& layout, const char
     take_text(wanted.InstrumentID, depth + layout.instrument_id, layout.instrument_id_size);
     take_text(wanted.ExchangeInstID, depth + layout.exchange_inst_id, layout.exchange_inst_id_size);
     take_text(wanted.ExchangeID, depth + depth::kExchangeID, sizeof wanted.ExchangeID);
+    const std::uint32_t index = enter(wanted);
+    if (index == kNoInstrument) log_->header->InstrumentOverflow.fetch_add(1, std::memory_order_relaxed);
+    return index;
+}
+
+std::uint32_t InstrumentIndex::enter(InstrumentEntry& wanted) {
     const std::uint64_t hash = hash_id(wanted.InstrumentID);
     wanted.Primary = count_;
     for (std::uint64_t b = hash & bucket_mask_; buckets_[b] != 0; b = (b + 1) & bucket_mask_) {
@@ -86,10 +92,7 @@ std::uint32_t InstrumentIndex::find_slowly(const DepthLayout& layout, const char
 }
 
 std::uint32_t InstrumentIndex::insert(const InstrumentEntry& wanted, std::uint64_t hash) {
-    if (count_ >= log_->instrument_capacity) {
-        log_->header->InstrumentOverflow.fetch_add(1, std::memory_order_relaxed);
-        return kNoInstrument;
-    }
+    if (count_ >= log_->instrument_capacity) return kNoInstrument;
     InstrumentEntry& e = log_->instruments[count_];
     std::memcpy(e.InstrumentID, wanted.InstrumentID, sizeof e.InstrumentID);
     std::memcpy(e.ExchangeInstID, wanted.ExchangeInstID, sizeof e.ExchangeInstID);

@@ -42,6 +42,8 @@ public:
         return find_hashed(layout, depth);
     }
 
+    // The entry with these texts, entered if it is new; kNoInstrument when the table is full. Primary is filled in.
+    std::uint32_t enter(InstrumentEntry& wanted);
     // The primary entry of an InstrumentID, kNoInstrument if there is none.
     std::uint32_t find_id(const char* id, std::size_t length) const;
 

@@ -43,6 +43,7 @@ enum TickFlag : std::uint16_t {
     kTimeMissing = 1 << 10,
     kDayGuessed = 1 << 11,
     kUnknownProduct = 1 << 12,
+    kReplayed = 1 << 13,
 };
 
 // One record of the log: a tick. Seven cache lines; the odd number keeps the hot first lines of

@@ -10,6 +10,12 @@
 #include "tickshim.h"
 
 namespace tk {
+namespace {
+
+// Who wants a tick whose instrument has no place in the table.
+const std::atomic<std::uint64_t> kEveryone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
+
+}  // namespace
 
 // The vendor calls back from two threads now and then, rarely at the same time. No other process can
 // hold this lock, and what is done under it never waits.
@@ -254,9 +260,36 @@ void Writer::publish_tick(const DepthLayout& layout, const char* depth, const St
         primary->Count.store(counter->count, std::memory_order_release);
         finish(sequence, ticks_ + 1, events_, entry->Want);
     } else {
-        static const std::atomic<std::uint64_t> everyone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
-        finish(sequence, ticks_ + 1, events_, everyone);
+        finish(sequence, ticks_ + 1, events_, kEveryone);
     }
+}
+
+// A record that is made already: what says where it stands in the log is filled in, and it is published.
+void Writer::place_record(Record& r, std::uint32_t index) {
+    InstrumentEntry* entry = nullptr;
+    InstrumentEntry* primary = nullptr;
+    Private* counter = &overflow_;
+    if (index != kNoInstrument) {
+        entry = &log_->instruments[index];
+        private_[index].primary = log_->primary_of(index);
+        primary = &log_->instruments[private_[index].primary];
+        counter = &private_[private_[index].primary];
+    }
+    r.Instrument = index;
+    r.TickNumber = ticks_;
+    r.InstrumentNumber = index == kNoInstrument ? 0 : counter->count;
+    flags_ = r.Flags;
+    Record* slot;
+    const std::uint64_t sequence = begin(&slot);
+    const auto* words = reinterpret_cast<const char*>(&r);
+    copy_to_shared(reinterpret_cast<char*>(slot) + 8, words + 8, kRecordWords - 1);
+    __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);  // SYNC stamp (release)
+    if (entry == nullptr) return finish(sequence, ticks_ + 1, events_, kEveryone);
+    ++counter->count;
+    entry->LatestStamp.store(sequence + 1, std::memory_order_relaxed);
+    primary->PrimaryLatestStamp.store(sequence + 1, std::memory_order_relaxed);
+    primary->Count.store(counter->count, std::memory_order_release);  // SYNC count (release): as in publish_tick()
+    finish(sequence, ticks_ + 1, events_, entry->Want);
 }
 
 void Writer::publish_record(const char* record, const Stamp& stamp) {
@@ -271,38 +304,23 @@ void Writer::publish_record(const char* record, const Stamp& stamp) {
     std::memcpy(depth + layout.instrument_id, r.InstrumentID,
                 strnlen(r.InstrumentID, layout.instrument_id_size < kInstrumentIdSize ? layout.instrument_id_size : kInstrumentIdSize));
     std::memcpy(depth + depth::kExchangeID, r.ExchangeID, strnlen(r.ExchangeID, sizeof r.ExchangeID));
-    const std::uint32_t index = index_.find(layout, depth);
-    InstrumentEntry* entry = nullptr;
-    InstrumentEntry* primary = nullptr;
-    Private* counter = &overflow_;
-    if (index != kNoInstrument) {
-        entry = &log_->instruments[index];
-        private_[index].primary = log_->primary_of(index);
-        primary = &log_->instruments[private_[index].primary];
-        counter = &private_[private_[index].primary];
-    }
     r.RecvTime = stamp.realtime;
     r.RecvMonotonic = stamp.monotonic;
-    r.Instrument = index;
     r.Kind = kTick;
-    r.TickNumber = ticks_;
-    r.InstrumentNumber = index == kNoInstrument ? 0 : counter->count;
-    flags_ = r.Flags;
-    Record* slot;
-    const std::uint64_t sequence = begin(&slot);
-    const auto* words = reinterpret_cast<const char*>(&r);
-    copy_to_shared(reinterpret_cast<char*>(slot) + 8, words + 8, kRecordWords - 1);
-    __atomic_store_n(&slot->Stamp, sequence + 1, __ATOMIC_RELEASE);  // SYNC stamp (release)
-    if (entry == nullptr) {
-        static const std::atomic<std::uint64_t> everyone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
-        finish(sequence, ticks_ + 1, events_, everyone);
-        return;
-    }
-    ++counter->count;
-    entry->LatestStamp.store(sequence + 1, std::memory_order_relaxed);
-    primary->PrimaryLatestStamp.store(sequence + 1, std::memory_order_relaxed);
-    primary->Count.store(counter->count, std::memory_order_release);  // SYNC count (release): as in publish_tick()
-    finish(sequence, ticks_ + 1, events_, entry->Want);
+    place_record(r, index_.find(layout, depth));
+}
+
+std::uint32_t Writer::enter_instrument(InstrumentEntry& wanted) {
+    const Turn turn(this);
+    return index_.enter(wanted);
+}
+
+void Writer::publish_replayed(Record& r, std::uint32_t index, std::int64_t monotonic) {
+    const Turn turn(this);
+    r.RecvMonotonic = monotonic;
+    r.Flags |= kReplayed;
+    if (index == kNoInstrument) log_->header->InstrumentOverflow.fetch_add(1, std::memory_order_relaxed);
+    place_record(r, index);
 }
 
 void Writer::mark_repeated(Record* slot, std::uint32_t index) {

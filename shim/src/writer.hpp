@@ -34,6 +34,11 @@ public:
     void publish_event(const Event& event, const Stamp& stamp);
     // A record of 448 bytes that somebody else has made. What places it in the log is filled in.
     void publish_record(const char* record, const Stamp& stamp);
+    // A tick of a recording, of the instrument at that place in the table: nothing is judged again.
+    void publish_replayed(Record& r, std::uint32_t index, std::int64_t monotonic);
+    // The instrument's place, see InstrumentIndex::enter().
+    std::uint32_t enter_instrument(InstrumentEntry& wanted);
+    Log& log() const { return *log_; }
     // From any thread. The old rules are freed after the turn, so the vendor's thread waits for a swap only.
     void set_rules(std::unique_ptr<Rules> rules);
     const Clock& clock() const { return *clock_; }
@@ -44,6 +49,7 @@ private:
     void recover();
     void remember_instruments();
     const Record* newest_of(std::uint32_t entry) const;
+    void place_record(Record& r, std::uint32_t index);
     void mark_repeated(Record* slot, std::uint32_t index);
     void look_at_event(const Event& event);
     std::uint64_t begin(Record** slot);

@@ -51,6 +51,7 @@ SCRIPTS = {
         "--ticks 70000 --seconds 0.3",
         {"flat out, medians": "ticks/s", "paced, medians": "cpu %"},
     ),
+    "replay": ("--passes 1 --workers 0 1 --styles get_many", {"medians": "records/s"}),
     "throughput": (
         "--seconds 0.3 --workers 1 --drains 1 --sources flood,compatible --styles iterate,get_many",
         {"drain": "ns", "medians": "read/s", "lost": "lost %"},

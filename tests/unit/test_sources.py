@@ -30,6 +30,7 @@ RECEIVES = {
 READS = {
     "log.py: json.loads()": "the status in a segment of this user, of at most 4 KiB",
     "bench/parts.py: json.loads()": "the shim's own tables of struct layouts",
+    "replay/csvfile.py: json.loads()": "the shim's own tables of struct layouts",
     "trader/records.py: json.loads()": "the shim's own tables of struct layouts",
     "record/notes.py: json.loads()": "the notes beside a recording, a line each",
     "live/accounts.py: tomllib.load()": "the user's own configuration file",

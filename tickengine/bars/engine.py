@@ -9,9 +9,10 @@ from typing import Any
 
 from .. import _segments
 from .._errors import ConfigError, EngineError
+from .._feeding import report_lost
 from .._supervisor import Supervised
 from .._watchdog import Watchdog
-from ..engine import TickEngine, report_lost
+from ..engine import TickEngine
 from ..forward import Forwarder, check_queue_list, start_forwarder
 from ..log import TickLog
 from ..mdapi import finish_log

@@ -12,6 +12,7 @@ from tickengine.front.garbage import GARBAGE
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.process import FrontProcess, MarketSpec
 from tickengine.front.randomwalk import RandomWalkMarket
+from tickengine.front.recorded import RecordedMarket
 from tickengine.front.server import Front
 from tickengine.front.stats import ClientStats, FrontStats, SentRange
 
@@ -30,6 +31,7 @@ __all__ = [
     "MarketSpec",
     "NumberedMarket",
     "RandomWalkMarket",
+    "RecordedMarket",
     "SentRange",
     "parse_fault",
 ]

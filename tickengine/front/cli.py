@@ -18,7 +18,9 @@ from tickengine.front import clock
 from tickengine.front.faults import FAULT_FORMS, parse_fault
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.randomwalk import RandomWalkMarket
+from tickengine.front.recorded import RecordedMarket
 from tickengine.front.server import DEFAULT_INSTRUMENTS, Front
+from tickengine.replay.days import Selection
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ids.add_argument("--instruments-file", type=Path, metavar="FILE", help="the same, from a file, blanks between")
     add("--numbered", action="store_true", help="ticks whose every member follows from a running number")
     add("--seed", type=int, default=0, help="seed of the market (default: %(default)s)")
+    add(
+        "--replay",
+        nargs="+",
+        metavar="FILE",
+        help="the ticks of a day's recordings (.ticks) or CSV files in the vendor's columns, once, in their spacing",
+    )
+    add("--speed", metavar="N", help="with --replay: times faster than it was, or 'max' (default: 1)")
     add("--trading-day", metavar="YYYYMMDD", help="trading day (default: the present one)")
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--rate", type=float, metavar="N", help="ticks a second (default: a snapshot every 500 ms)")
@@ -112,6 +121,10 @@ def _make(args: argparse.Namespace) -> tuple[Front, float | None, float | None]:
 
 
 def _market(args: argparse.Namespace) -> Market:
+    if args.replay is not None:
+        return _recorded(args)
+    if args.speed is not None:
+        raise ValueError(f"--speed {args.speed}: goes with --replay only; a market of its own has --rate")
     names = list(DEFAULT_INSTRUMENTS)
     if args.instruments is not None:
         names = args.instruments.split(",")
@@ -124,6 +137,16 @@ def _market(args: argparse.Namespace) -> Market:
     if args.numbered:
         return NumberedMarket(names, args.seed, trading_day=day)
     return RandomWalkMarket(names, args.seed, trading_day=day)
+
+
+def _recorded(args: argparse.Namespace) -> Market:
+    for option, given in (("--numbered", args.numbered), ("--trading-day", args.trading_day is not None)):
+        if given:
+            raise ValueError(f"{option}: does not go with --replay, whose ticks are what they are")
+    if args.instruments_file is not None:
+        raise ValueError("--instruments-file: name the instruments with --instruments beside --replay")
+    ids = () if args.instruments is None else tuple(name.encode() for name in args.instruments.split(","))
+    return RecordedMarket(args.replay, args.speed or 1.0, Selection(ids))
 
 
 def _burst(text: str | None) -> tuple[int, float] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tickengine.front.clock import checked_day
 from tickengine.front.fields import INSTRUMENT_BYTES, TICK, TICK_FLOATS, TICK_INTS
+from tickengine.front.pace import Pace
 from tickengine.front.products import product_of
 from tickengine.front.tickpackets import TICKS_PER_PACKET
 
@@ -56,6 +57,17 @@ class SnapshotMarket(Protocol):
 
     def snapshot(self, at: datetime | None = None) -> NDArray[Any]:
         """The next ticks, those of one snapshot, stamped *at*; may be empty."""
+
+
+@runtime_checkable
+class PacedMarket(Protocol):
+    """A market whose ticks have times of their own, and an end."""
+
+    def pace(self) -> Pace:
+        """When its ticks are due, if nothing else is asked for."""
+
+    def __len__(self) -> int:
+        """How many there are."""
 
 
 def checked_instruments(instruments: Iterable[str]) -> list[str]:

@@ -22,9 +22,11 @@ from tickengine._spawn import SpawnedProcess
 from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.market import Market, NumberedMarket
 from tickengine.front.randomwalk import RandomWalkMarket
+from tickengine.front.recorded import RecordedMarket
 from tickengine.front.server import Front
 from tickengine.front.trading.controls import TradingControls
 from tickengine.front.trading.server import TradingFront
+from tickengine.replay.days import Selection
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,13 @@ class MarketSpec:
     """A market as a few plain values, made where it is used."""
 
     instruments: Sequence[str]
-    kind: Literal["numbered", "random-walk"] = "numbered"
+    kind: Literal["numbered", "random-walk", "recorded"] = "numbered"
     seed: int = 0
     trading_day: str | None = None
     start: datetime | None = None
+    files: Sequence[str] = ()
+    """Of a recorded one: what `RecordedMarket` takes, with *speed*; *instruments* are those to be sent, none: all."""
+    speed: float | str = 1.0
 
     def build(self) -> Market:
         """Make the market.
@@ -55,7 +60,10 @@ class MarketSpec:
             return NumberedMarket(self.instruments, self.seed, **day)
         if self.kind == "random-walk":
             return RandomWalkMarket(self.instruments, self.seed, start=self.start, **day)
-        raise ValueError(f"market kind '{self.kind}': must be 'numbered' or 'random-walk'")
+        if self.kind == "recorded":
+            wanted = Selection(tuple(name.encode() for name in self.instruments))
+            return RecordedMarket(self.files, self.speed, wanted)
+        raise ValueError(f"market kind '{self.kind}': must be 'numbered', 'random-walk' or 'recorded'")
 
 
 class FrontProcess(Controls):

@@ -19,7 +19,7 @@ from tickengine.front.controls import CALL_TIMEOUT_S, Controls
 from tickengine.front.faults import Fault, parse_fault
 from tickengine.front.listener import Listener
 from tickengine.front.loop import FrontLoop
-from tickengine.front.market import Market
+from tickengine.front.market import Market, PacedMarket
 from tickengine.front.orders import Orders
 from tickengine.front.pace import make_pace
 from tickengine.front.publisher import Publisher
@@ -49,10 +49,10 @@ class Front(Controls):
 
     *market*: where ticks come from, by default a `RandomWalkMarket` of ten instruments made with *seed*.
     Without *rate*, *burst* or *flat_out* one snapshot goes out at every half second of the wall clock
-    (one tick per instrument where the market has no snapshots). *rate*: ticks a second. *burst*: (ticks,
-    seconds). *flat_out*: as fast as the slowest subscribed client reads. *count*: stop after that many
-    ticks. *prepared* (with *flat_out*): encode that many ticks at the start and repeat them, so that
-    tick n has the content of tick n mod *prepared*.
+    (one tick per instrument where the market has no snapshots; a `RecordedMarket` goes by its own times, once).
+    *rate*: ticks a second. *burst*: (ticks, seconds). *flat_out*: as fast as the slowest subscribed client
+    reads. *count*: stop after that many ticks. *prepared* (with *flat_out*): encode that many ticks at the
+    start and repeat them, so that tick n has the content of tick n mod *prepared*.
 
     Publishing begins when *wait_clients* clients are subscribed to at least *wait_ids* ids each. After that
     it goes on as long as one client is subscribed; while there is none, and in a pause or a silence, no
@@ -113,6 +113,10 @@ class Front(Controls):
         self.market: Market = (
             market if market is not None else RandomWalkMarket(DEFAULT_INSTRUMENTS, seed, trading_day=trading_day)
         )
+        if isinstance(self.market, PacedMarket):
+            count = len(self.market) if count is None else min(count, len(self.market))
+            if rate is None and burst is None and not flat_out:
+                self._pace = self.market.pace()
         self.trading_day = clock.checked_day(trading_day or self.market.trading_day)
         # The protocol's texts are GB18030.
         self._desk = Desk(
