@@ -297,17 +297,16 @@ void Writer::publish_record(const char* record, const Stamp& stamp) {
     Record r;
     std::memcpy(static_cast<void*>(&r), record, sizeof r);
     r.ExchangeID[sizeof r.ExchangeID - 1] = r.InstrumentID[sizeof r.InstrumentID - 1] = '\0';
-    // The index looks ids up as they stand in a vendor's struct.
-    static constexpr std::uint32_t kNewest = 3;
-    const DepthLayout& layout = *depth_layout(kNewest);
-    alignas(8) char depth[1024] = {};
-    std::memcpy(depth + layout.instrument_id, r.InstrumentID,
-                strnlen(r.InstrumentID, layout.instrument_id_size < kInstrumentIdSize ? layout.instrument_id_size : kInstrumentIdSize));
-    std::memcpy(depth + depth::kExchangeID, r.ExchangeID, strnlen(r.ExchangeID, sizeof r.ExchangeID));
+    InstrumentEntry wanted{};
+    std::memcpy(wanted.InstrumentID, r.InstrumentID, strnlen(r.InstrumentID, sizeof r.InstrumentID));
+    std::memcpy(wanted.ExchangeID, r.ExchangeID, strnlen(r.ExchangeID, sizeof r.ExchangeID));
+    // Not find(): with a second caller it would no longer be inlined into the tick path.
+    const std::uint32_t index = index_.enter(wanted);
+    if (index == kNoInstrument) log_->header->InstrumentOverflow.fetch_add(1, std::memory_order_relaxed);
     r.RecvTime = stamp.realtime;
     r.RecvMonotonic = stamp.monotonic;
     r.Kind = kTick;
-    place_record(r, index_.find(layout, depth));
+    place_record(r, index);
 }
 
 std::uint32_t Writer::enter_instrument(InstrumentEntry& wanted) {
