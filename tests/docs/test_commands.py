@@ -13,6 +13,7 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -268,35 +269,44 @@ def _end(process: subprocess.Popen[str]) -> str:
 
 def _here(arguments: list[str], place: Place) -> list[str]:
     """A command of the documents with the names and ports of this test in place of the documents'."""
-    command, rest = arguments[0], arguments[1:]
-    engines = {"md", "feed", "demo", "NAME", "test", "replay"}
+    command, *rest = arguments
     if command in ("status", "health", "record", "bars", "top"):
-        rest = [place.feed if word in engines else word for word in rest]
-        if command == "top" and place.feed not in rest:
-            rest.insert(0, place.feed)
-    if command == "front":
-        rest = ["0" if rest[max(i - 1, 0)] == "--port" else word for i, word in enumerate(rest)]
-    rest = [re.sub(r"(127\.0\.0\.1|0\.0\.0\.0):9464", "127.0.0.1:0", word) for word in rest]
+        rest = [place.feed if word in ENGINES else word for word in rest]
     rest = [f"front={place.address}" if word.startswith("front=") else word for word in rest]
     rest = [word.replace("*", DAY) if word.endswith("*.ticks") else word for word in rest]
-    if command == "replay":
-        rest += ["--name", f"{place.feed}-replay", "--max-gap", "0.01"]
-        rest = [word for word in rest if not word.isdigit() or rest[rest.index(word) - 1] != "--wait-for-readers"]
-    if command == "bars":
-        rest += ["--any-hour", "--count", "1"]
-        rest = ["1s" if rest[max(i - 1, 0)] == "--period" else word for i, word in enumerate(rest)]
-    if command == "run":
-        rest += ["--set", f"engine.name={place.feed}-run"]
+    _give(rest, "--port", "0")
+    _give(rest, "--metrics", f"127.0.0.1:{_free_port()}")
+    _give(rest, "--wait-for-readers", "1")
+    _give(rest, "--period", "1s")
     if command == "top":
-        rest += ["--once", "--interval", "0.1"]
-    return [command, *rest]
+        rest += ["--once", "--interval", "0.1", *([] if place.feed in rest else [place.feed])]
+    more = {
+        "bars": ["--any-hour", "--count", "1"],
+        "replay": ["--name", f"{place.feed}-replay", "--max-gap", "0.01"],
+        "run": ["--set", f"engine.name={place.feed}-run"],
+    }
+    return [command, *rest, *more.get(command, [])]
+
+
+# The engines' names in the documents; only one of the test's runs.
+ENGINES = {"md", "feed", "demo", "NAME", "test", "replay"}
+
+
+def _give(words: list[str], option: str, value: str) -> None:
+    for at, word in enumerate(words):
+        if word == option:
+            words[at + 1] = value
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
 
 
 ONCE = {" ".join(arguments): (command, arguments) for command, arguments in OURS if arguments}.values()
 IN_HERE = [(c, a) for c, a in ONCE if a[0] not in PARSED_ONLY and a[0] not in UNTIL_TOLD and "--wait" not in a]
 ON_THEIR_OWN = [(c, a) for c, a in ONCE if a[0] in UNTIL_TOLD]
-# Sentences, not commands: where a name stands for a file that the reader has.
-OPTIONAL = {("front", "--password-env"): "FRONT_PASSWORD"}
 
 
 def _ids(cases: list[tuple[Command, list[str]]]) -> list[str]:
