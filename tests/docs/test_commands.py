@@ -75,6 +75,9 @@ PARSED_ONLY = {
 UNTIL_TOLD = {"front": "tcp://127.0.0.1:", "run": "subscribed:", "record": "recording ", "replay": "replay "}
 
 
+OURS_AT_ONCE = re.compile(r"(\$ )?(tickengine|python -m tickengine)( |$)")
+
+
 @dataclass(frozen=True)
 class Command:
     where: str
@@ -112,9 +115,7 @@ def _shell_lines(page: Path) -> Iterator[tuple[int, str, str]]:
             if not text.startswith("$ "):
                 continue  # what the command says
             text = text[2:]
-        elif language == "" and not re.match(r"(\$ )?(tickengine|python -m tickengine)( |$)", text):
-            continue
-        elif language not in ("bash", ""):
+        elif language != "bash" and (language != "" or not OURS_AT_ONCE.match(text)):
             continue
         text = held + text.removeprefix("$ ")
         held = text[:-1] if text.endswith("\\") else ""
