@@ -82,9 +82,10 @@ def _panel(axis: Any, rows: Sequence[Row], words: str, marks: Sequence[tuple[str
     if len(marks) > 1:
         for name, _, mark in marks:
             axis.plot([], [], mark, color="black", markersize=4, label=name)
-        axis.legend(fontsize=7, ncols=len(marks), loc="lower right")
+        axis.legend(fontsize=7, ncols=len(marks), loc="upper center", bbox_to_anchor=(0.5, -0.06), frameon=False)
     axis.set_title(words, fontsize=9)
     axis.grid(axis="x", alpha=0.3)
+    axis.tick_params(axis="x", labelsize=7)
     axis.margins(x=0.1)
 
 
