@@ -349,4 +349,6 @@ def test_it_runs_until_it_is_told(
             pytest.fail(f"{command.where}: {said}")
     finally:
         rest = _end(process)
-    assert process.returncode == 0, f"{command.where}: {said}{rest}"
+    # A replay that Ctrl-C ends before it has played everything says so.
+    expected = (0, 130) if arguments[0] == "replay" else (0,)
+    assert process.returncode in expected, f"{command.where}: {said}{rest}"
