@@ -189,6 +189,18 @@ def test_inline_commands_and_options_exist() -> None:
     assert not wrong and seen > 20
 
 
+@pytest.mark.parametrize("page", ["start.md", "start.zh-CN.md", "configure.md", "configure.zh-CN.md"])
+def test_a_file_that_is_shown_has_no_mistake(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (shown,) = re.findall(
+        r"^```toml\n(front = .*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    Path("demo.toml").write_text(shown)
+    assert cli.main(["check", "demo.toml", "--set", "engine.library=compatible"]) == 0, capsys.readouterr().err
+
+
 # ---- run -----------------------------------------------------------------------------------------
 
 
