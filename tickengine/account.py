@@ -34,7 +34,8 @@ def run_tick_engine(account: FutureAccount, md_queue_list: Iterable[Any] | None 
     """Run an `MdApi` for *account* in this process until it is told to end (SIGTERM, SIGINT).
 
     ``Process(target=run_tick_engine, args=(account, [queue_1, queue_2])).start()``. *options* are
-    `MdApi`'s keyword arguments. Any object with the attributes of `FutureAccount` will do.
+    `MdApi`'s keyword arguments. Any object with the attributes of `FutureAccount` will do, and so will one of
+    AlgoPlus 3's, which calls two of them ``subscribe_list`` and ``md_flow_path``.
 
     Raises: as `MdApi` and `MdApi.Join`.
     """
@@ -45,9 +46,9 @@ def run_tick_engine(account: FutureAccount, md_queue_list: Iterable[Any] | None 
         account.password,
         account.app_id,
         account.auth_code,
-        account.instrument_id_list,
+        _either(account, "instrument_id_list", "subscribe_list"),
         md_queue_list,
-        account.md_page_dir,
+        _either(account, "md_page_dir", "md_flow_path"),
         **options,
     )
     if threading.current_thread() is threading.main_thread():
@@ -56,3 +57,8 @@ def run_tick_engine(account: FutureAccount, md_queue_list: Iterable[Any] | None 
         api.Join()
     except KeyboardInterrupt:
         pass  # Join has released; Ctrl-C is the usual way to end such a process
+
+
+def _either(account: Any, name: str, newer: str) -> Any:
+    """An attribute that AlgoPlus has renamed. Raises: AttributeError, with the name that is ours."""
+    return getattr(account, newer) if hasattr(account, newer) and not hasattr(account, name) else getattr(account, name)

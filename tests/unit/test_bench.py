@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tickengine import ConfigError, TickLog
-from tickengine.bench import cases, figures, parts
+from tickengine.bench import cases, figures, parts, plot
 from tickengine.bench.cases import CASES, MP_QUEUE, Schedule
 from tickengine.bench.figures import UNITS, WrongRun, evaluate, medians
 from tickengine.bench.parts import END, Read, Written
@@ -41,6 +41,8 @@ RATIOS = {"mp_queue_paced", "mp_queue_burst"}
         (["--workers", "65"], "--workers must be from 1 to 64, not 65"),
         (["--only", "zmq"], "--only 'zmq' is in none of: tickengine spin get, "),
         (["--json", "/nowhere/at/all"], "--json /nowhere/at/all: No such file or directory"),
+        (["--plot", "/nowhere/at/all.png"], "--plot /nowhere/at/all.png: No such file or directory"),
+        (["--plot", "latency.pdf"], "--plot latency.pdf: must end with .png or .svg"),
     ],
 )
 def test_bad_arguments_get_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +59,52 @@ def test_a_file_that_exists_is_refused_and_left_alone(tmp_path: Path, capsys: py
     said = capsys.readouterr()
     assert f"--json {file}: exists already; name a new file" in said.err and said.out == ""
     assert file.read_text() == "precious"
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    path = tmp_path / "latency.svg"
+    assert main(["bench", "--plot", str(path)]) == 2
+    said = capsys.readouterr()
+    assert "--plot needs matplotlib" in said.err and "pip install 'tickengine[plot]'" in said.err
+    assert said.err.count("\n") == 1 and said.out == "" and not path.exists()
+
+
+def _summary() -> list[figures.Row]:
+    rows = [
+        {"name": "tickengine spin get", "paced_p50": 2.0, "paced_p99": 9.0, "paced_p99_9": 80.0, "flat_rate": 2.6e6},
+        {"name": "tickengine spin get", "paced_p50": 4.0, "paced_p99": 11.0, "paced_p99_9": 90.0, "flat_rate": 2.4e6},
+        {"name": MP_QUEUE.name, "paced_p50": 67.0, "paced_p99": 120.0, "paced_p99_9": 900.0, "flat_rate": 9e4},
+        {"name": "broken row", "wrong": "paced: why"},
+    ]
+    return medians(rows)
+
+
+def test_a_plot_has_the_rows_the_percentiles_and_the_medians(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "latency.svg"
+    with path.open("wb") as file:
+        plot.draw(file, plot.check(str(path)), _summary(), "the machine")
+    text = path.read_text("utf-8")
+    for words in ("tickengine spin get", MP_QUEUE.name, "p99.9", "3.00", "67.0", "flat out: ticks/s", "the machine"):
+        assert words in text, words
+    assert "broken row" not in text and "800 at once" not in text  # no figure of either
+    again = tmp_path / "again.svg"
+    with again.open("wb") as file:
+        plot.draw(file, "svg", _summary(), "the machine")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_run_draws_what_it_has_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "latency.png"
+    assert main(["bench", "--seconds", "0.2", "--rounds", "1", "--only", "adaptive get", "--plot", str(path)]) == 0
+    assert capsys.readouterr().err == ""
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert main(["bench", "--plot", str(path)]) == 2
+    assert f"--plot {path}: exists already" in capsys.readouterr().err
 
 
 def test_pinning_needs_a_cpu_for_each(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, BinaryIO, NamedTuple
 
-from tickengine._errors import ConfigError
+from tickengine._errors import ConfigError, MissingPackage
 
-from . import figures, machine
+from . import figures, machine, plot
 from .cases import SHAPES, Case, choose, schedule
 from .crew import Crew, RunError
 from .figures import Row, WrongRun
@@ -36,15 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows whose name contains TEXT, such as adaptive or dicts; may be repeated",
     )
     add("--json", metavar="FILE", help="write everything to FILE too, which must not exist")
+    add("--plot", metavar="FILE", help="draw it into FILE (.png or .svg), which must not exist; needs matplotlib")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Returns 1 if something went wrong in a run, 2 after one line about bad input."""
     try:
         cases, left_out, cpus = _check(args)
-        with Interrupts() as interrupts, _new_file(args.json) as file:
-            return _measure(args, cases, left_out, cpus, file, interrupts)
-    except ConfigError as error:
+        picture = None if args.plot is None else plot.check(args.plot)
+        with (
+            Interrupts() as interrupts,
+            _new_file("--json", args.json) as file,
+            _new_file("--plot", args.plot) as drawn,
+        ):
+            measured = _measure(args, cases, left_out, cpus, file, interrupts)
+            if drawn is not None and picture is not None:
+                plot.draw(drawn, picture, measured.summary, _title(args, measured.facts))
+            return measured.status
+    except (ConfigError, MissingPackage) as error:
         print(f"tickengine bench: {error}", file=sys.stderr)
         return 2
 
@@ -70,17 +79,17 @@ def _check(args: argparse.Namespace) -> tuple[list[Case], list[str], list[int] |
 
 
 @contextmanager
-def _new_file(path: str | None) -> Iterator[TextIO | None]:
+def _new_file(option: str, path: str | None) -> Iterator[BinaryIO | None]:
     """Made before anything is measured, so that it cannot fail afterwards; gone again if nothing was written."""
     if path is None:
         yield None
         return
     try:
-        file = open(path, "x", encoding="utf-8")  # noqa: SIM115 (closed below, on every way out)
+        file = open(path, "xb")  # noqa: SIM115 (closed below, on every way out)
     except FileExistsError:
-        raise ConfigError(f"--json {path}: exists already; name a new file, or remove it first") from None
+        raise ConfigError(f"{option} {path}: exists already; name a new file, or remove it first") from None
     except OSError as error:
-        raise ConfigError(f"--json {path}: {error.strerror}") from None
+        raise ConfigError(f"{option} {path}: {error.strerror}") from None
     try:
         with file:
             yield file
@@ -90,14 +99,25 @@ def _new_file(path: str | None) -> Iterator[TextIO | None]:
         raise
 
 
+class _Measured(NamedTuple):
+    status: int
+    summary: list[Row]
+    facts: dict[str, str]
+
+
+def _title(args: argparse.Namespace, facts: dict[str, str]) -> str:
+    said = "; ".join(facts[name] for name in ("cpu", "cpus", "kernel", "placement", "date"))
+    return f"tickengine bench: medians of {args.rounds} rounds, lines from least to greatest\n{said}"
+
+
 def _measure(
     args: argparse.Namespace,
     cases: list[Case],
     left_out: list[str],
     cpus: list[int] | None,
-    file: TextIO | None,
+    file: BinaryIO | None,
     interrupts: Interrupts,
-) -> int:
+) -> _Measured:
     load = os.getloadavg()[0]
     facts = machine.surroundings(args.workers, cpus)
     width = max(map(len, facts))
@@ -128,12 +148,12 @@ def _measure(
             "notes": notes,
             "wrong": wrong,
         }
-        json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        words_of_it = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write(f"{words_of_it}\n".encode())
     sys.stdout.flush()
     for words in wrong:
         print(f"tickengine bench: WRONG: {words}", file=sys.stderr)
-    return 1 if wrong else 0
+    return _Measured(1 if wrong else 0, summary, facts)
 
 
 def _rounds(rounds: int, cases: list[Case], row_s: float, make_crew: Callable[[], Crew]) -> list[Row]:
