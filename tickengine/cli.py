@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 
@@ -134,15 +135,33 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns its exit status: 0 done, 1 failed, 2 wrong arguments."""
+    """Run a command. Returns its exit status: 0 done, 1 failed, 2 wrong arguments, 141 stdout's reader has gone."""
     args = build_parser().parse_args(argv)
     try:
-        return COMMANDS[args.command][2](args)
+        status = COMMANDS[args.command][2](args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return 141  # as of other programs that SIGPIPE ends: `tickengine status md | head` has what it wants
     except TickEngineError as error:
         print(f"tickengine: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _reader_has_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads; what is left to write then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(events & select.POLLERR for _, events in poll.poll(0)):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return True
 
 
 if __name__ == "__main__":

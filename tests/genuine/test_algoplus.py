@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from feed_support import FORK, IDS, SPAWN, wait_for
@@ -225,3 +226,27 @@ def test_run_tick_engine_feeds_queues_from_its_own_process(
         process.join(20)
         assert process.exitcode == 0
         assert all(isinstance(t.Sequence, int) for t in mine)  # drains, then ends
+
+
+def test_run_tick_engine_takes_an_account_of_algoplus_3(genuine: str, front: FrontProcess, tmp_path: Path) -> None:
+    account = SimpleNamespace(
+        broker_id=9999,
+        server_dict={"MDServer": front.address.removeprefix("tcp://")},
+        reserve_server_dict={},
+        investor_id=b"investor",
+        password=b"pass-word-1",
+        app_id="app",
+        auth_code="auth",
+        subscribe_list=[b"IF2512"],
+        md_flow_path=str(tmp_path / "flow"),
+    )
+    with TickQueue() as queue:
+        process = SPAWN.Process(target=feed, args=(account, [queue], genuine))
+        process.start()
+        try:
+            assert {queue.get(timeout=30).InstrumentID for _ in range(5)} == {"IF2512"}
+            assert (tmp_path / "flow" / "tickengine.lock").exists()
+        finally:
+            process.terminate()
+            process.join(20)
+    assert process.exitcode == 0
