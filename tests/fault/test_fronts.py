@@ -131,7 +131,8 @@ def test_when_the_front_in_use_dies_the_other_one_is_used_and_back_again(genuine
                 second.refuse_connections(False)
                 os.kill(first.pid, signal.SIGKILL)
                 second.wait_until(subscribers=1, subscriber_ids=len(IDS), timeout=40)
-                assert _live(api)["disconnects"] == 1
+                died = _live(api)["disconnects"]
+                assert died in (1, 2)  # the backlog of a process that is dying may take one connection more
                 _more_ticks(api)
                 with Front(MARKET, rate=500, port=int(address.rpartition(":")[2])) as third:
                     second.refuse_connections(True)
@@ -139,7 +140,7 @@ def test_when_the_front_in_use_dies_the_other_one_is_used_and_back_again(genuine
                     third.wait_until(subscribers=1, subscriber_ids=len(IDS), timeout=40)
                     status = _live(api)
                     _more_ticks(api)
-                    assert (status["disconnects"], status["logins"]) == (2, 3)
+                    assert (status["disconnects"], status["logins"]) == (died + 1, 3)
                     assert (status["subscribed"], status["unacknowledged"]) == (len(IDS), 0)
         assert len(_drain(queue)) > 150
 
