@@ -136,6 +136,8 @@ std::int32_t attach_file(const char* path, void* header, std::size_t header_size
     // the name of a segment.
     if (st.st_nlink > 1) return fail(TK_E_LAYOUT, "'%s' has other names (hard links): a segment has one", path);
     const auto size = static_cast<std::size_t>(st.st_size);
+    if (size == 0)
+        return fail(TK_E_LAYOUT, "'%s' has 0 bytes: it is being made just now, or its maker died over it; try again", path);
     if (size < header_size)
         return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, size, header_size);
     std::uint64_t magic;  // the header again behind it, so that nothing in it is older

@@ -171,7 +171,7 @@ def test_attach_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "damaged: 0 bytes"),
+        (b"", "has 0 bytes: it is being made just now"),
         (b"x" * 10, "damaged: 10 bytes"),
         (b"\0" * 8192, "wrong magic"),
         (b"TKLOG\r\n\0" + b"\xff" * 8184, "layout version 4294967295, this build reads 4"),

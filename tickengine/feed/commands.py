@@ -36,7 +36,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     parser.epilog = (
         "Nothing is started and no front is spoken to. Every mistake is one line: FILE:LINE: KEY: what is wrong and "
-        "what to do; the exit status is then 1. Example: tickengine check feed.toml --set front=loopback"
+        "what to do; the exit status is then 1. Example: tickengine check feed.toml --set engine.name=test"
     )
 
 
