@@ -92,8 +92,8 @@ typedef struct tkl_log {
 /* ---- the file's numbers ------------------------------------------------------------------- */
 
 enum {
-    TKL_LAYOUT_VERSION = 3,
-    TKL_HEADER = 4096, TKL_RECORD = 448, TKL_INSTRUMENT = 320, TKL_READER = 384, TKL_READERS = 256,
+    TKL_LAYOUT_VERSION = 4,
+    TKL_HEADER = 4096, TKL_RECORD = 448, TKL_INSTRUMENT = 320, TKL_READER = 1472, TKL_READERS = 256,
     /* in the header */
     TKL_AT_VERSION = 8, TKL_AT_SIZES = 12, TKL_AT_CAPACITY = 32, TKL_AT_TOTAL = 48, TKL_AT_PARTS = 64,
     TKL_AT_NAME = 128, TKL_AT_OWNER = 192, TKL_AT_WRITER = 200, TKL_AT_CLOSED = 212, TKL_AT_INSTRUMENTS = 216,

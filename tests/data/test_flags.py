@@ -199,7 +199,7 @@ def test_a_sleeping_reader_is_not_woken_for_what_it_skips(market: Feed) -> None:
     assert queue.skipped == 50
 
 
-@pytest.mark.parametrize("skip", [-1, 1 << 13, 1 << 40, True, "SNAPSHOT", 1.0, None])
+@pytest.mark.parametrize("skip", [-1, 1 << 14, 1 << 40, True, "SNAPSHOT", 1.0, None])
 def test_skip_must_be_flags(skip: object) -> None:
     with pytest.raises(ConfigError, match="skip must be TickFlags joined with"):
         TickQueue(skip=skip)  # type: ignore[arg-type]

@@ -157,7 +157,7 @@ def test_last_values_status_and_single_records(programs: Path, feed: Feed) -> No
     ("damage", "words"),
     [
         ((0, b"\0"), "wrong magic"),
-        ((8, b"\x09"), "layout version 9, this program reads 3"),
+        ((8, b"\x09"), "layout version 9, this program reads 4"),
         ((16, b"\x00\x02"), "parts of 512 bytes where this program reads 448"),
         ((32, b"\x03"), "capacities cannot be"),
         ((72, b"\x01"), "not in its place"),
