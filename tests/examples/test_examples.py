@@ -22,6 +22,7 @@ SAYS = {
     "asyncio_ticks": r"(?s).*6 ticks, 0 lost\n$",
     "notebook_tail": r"(?s)TickLog\(.*rb2601 +\d+\.\d\d.*ExchangeTime.*first +max +min +last +count",
     "record_and_export": r"(?s)\d+ ticks recorded, 0 lost\n\d{8}: .*rb2601-\d{8}\.csv: \d+ ticks, \d+ columns",
+    "weekend_replay": r"6 ticks live, 0 lost\n6 ticks of a recording, 0 lost\nthe same ticks\n$",
     "algoplus_migration": r"(?s)(b'\w+' [\d.]+ b'[\d:]+'\n){6}6 ticks\n$",
     "vnpy_events": r"(?s)(vn\.py's own event engine|a stand-in, .*)\n(\w+\.\w+ +[\d.]+\n){6}6 ticks handed over\n$",
     "c_reader": r"(?s)(\d+ \w+ [\d.]+ \d+ [\d:.]+\n){6}$",
