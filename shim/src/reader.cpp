@@ -397,8 +397,11 @@ std::int32_t Reader::look(tk_take* t) {
     const std::uint32_t count = collect(t);
     if (count != 0) {
         commit(count, t->handed != 0);
+        if (idle_since_ != 0) {
+            if (target(*t, 0)->RecvMonotonic > idle_since_ + Sampling::kQuiet) sampling_.quiet();
+            idle_since_ = 0;
+        }
         if (sampling_.due(count)) measure(*t, count);
-        idle_since_ = 0;
         watch_for_flood(count);
         t->used += count;
         t->count = count;
@@ -586,7 +589,6 @@ std::int32_t Reader::sleep(std::int64_t timeout_ns) {
     while ((now & 1) != 0 && !slot_->Sleep.compare_exchange_weak(now, now + 1)) {
     }
     if (wrong) return damaged();
-    if (monotonic_ns() - idle_since_ > Sampling::kQuiet) sampling_.quiet();
     if (error == EINTR) return TK_TAKE_AGAIN;
     if (error == ETIMEDOUT) {
         if (something_new() || h.Closed.load(std::memory_order_acquire) != 0) return TK_TAKE_OK;  // SYNC closed (acquire)

@@ -281,7 +281,8 @@ def test_an_engine_process_without_descriptors_connects_again_when_it_has_some(
         wait_for(lambda: running.status()["disconnects"] == 1, "the disconnect")
         wait_for(lambda: running.status()["logins"] == 2, "the connection in the closed one's place")
         running.wait_live()
-        assert "descriptors could not be looked at: Too many open files" in caplog.text
+        said = "descriptors could not be looked at: Too many open files"
+        wait_for(lambda: said in caplog.text, "the engine process's warning")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         ticks = running.status()["ticks"]
         wait_for(lambda: running.status()["ticks"] > ticks + 100, "ticks")
