@@ -33,7 +33,7 @@ def nothing_left_behind() -> Iterator[None]:
     threads = set(threading.enumerate())
     descriptors = _descriptors()
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         left = [t for t in threading.enumerate() if t not in threads and t.name.startswith(("tickengine", "front"))]
         children = [c for c in multiprocessing.active_children() if c.name == "front"]

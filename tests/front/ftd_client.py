@@ -25,7 +25,7 @@ class FrontClosed(Exception):
 class FtdClient:
     """Blocking, with a deadline on every call. Collects ticks, answers and heartbeats as they come."""
 
-    def __init__(self, address: str, *, timeout: float = 10.0, receive_buffer: int | None = None) -> None:
+    def __init__(self, address: str, *, timeout: float = 20.0, receive_buffer: int | None = None) -> None:
         host, port = address.removeprefix("tcp://").split(":")
         self.sock = socket.socket()
         if receive_buffer is not None:

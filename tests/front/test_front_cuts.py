@@ -27,7 +27,8 @@ def _subscribed(front: Front, ids: list[str] = IDS) -> FtdClient:
 @pytest.mark.parametrize("pace", ["flat_out", "rate"])
 def test_after_a_fin_cut_exactly_the_promised_ticks_have_arrived(pace: str) -> None:
     market = NumberedMarket(IDS)
-    with Front(market, flat_out=pace == "flat_out", rate=30_000 if pace == "rate" else None) as front:
+    # Slow enough for the socket to hold what comes while this process is not scheduled.
+    with Front(market, flat_out=pace == "flat_out", rate=5000 if pace == "rate" else None) as front:
         everything: list[int] = []
         for connection in range(1, 6):
             with _subscribed(front) as client:
@@ -54,13 +55,13 @@ def test_cut_in_the_middle_counts_whole_packets_only(after: int) -> None:
         assert client.read_to_end() is False
         assert len(client.tick_bodies) == after // PACKET_BYTES * TICKS_PER_PACKET
         assert client.framer.pending_bytes == after % PACKET_BYTES
-        front.wait_until(timeout=5, max_open_clients=0)
+        front.wait_until(timeout=20, max_open_clients=0)
         assert sum(r.stop - r.first for r in front.stats().sent_ranges) == len(client.tick_bodies)
 
 
 def test_fin_cut_keeps_its_promise_to_a_client_that_goes_on_sending() -> None:
     with Front(NumberedMarket(IDS), flat_out=True) as front, _subscribed(front) as client:
-        front.wait_until(timeout=5, ticks_sent=4000)
+        front.wait_until(timeout=20, ticks_sent=4000)
         front.cut()
         for _ in range(200):
             client.send(wire.HEARTBEAT)
@@ -77,7 +78,7 @@ def test_fin_cut_of_a_client_that_does_not_read_comes_within_the_send_timeout() 
             time.sleep(0.05)  # until the sockets are full
         begin = time.monotonic()
         assert front.cut("fin") == 1
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 20
         assert client.read_to_end() is False
         (sent,) = front.stats().sent_ranges
         assert client.numbers().tolist() == list(range(sent.first, sent.stop))
@@ -116,7 +117,7 @@ def test_connections_end_after_exactly_so_many_bytes_sent(how: Literal["fin", "r
                 assert _ends_by_reset(client) is (how == "rst")
                 # What a reset throws away on its way was sent all the same.
                 assert client.bytes_received == position or (how == "rst" and client.bytes_received < position)
-        front.wait_until(timeout=5, max_open_clients=0)
+        front.wait_until(timeout=20, max_open_clients=0)
         assert (front.stats().bytes_sent, front.stats().cuts) == (sum(positions), len(positions))
         with _subscribed(front) as client:
             client.read_until(lambda: client.bytes_received > 30_000, "ticks of a whole connection")
@@ -134,7 +135,7 @@ def test_connections_end_after_exactly_so_many_bytes_received() -> None:
                     client.login()
                     client.subscribe(IDS)
                 finally:
-                    front.wait_until(timeout=5, max_open_clients=0)
+                    front.wait_until(timeout=20, max_open_clients=0)
                     answered.append(front.stats().logins - before)
         # The login whose last byte was the last one read is answered; the subscription was read in part only.
         assert answered == [0, 0, 0, 1, 1]
@@ -171,7 +172,7 @@ def test_garbage_breaks_the_protocol(kind: str) -> None:
     with Front(NumberedMarket(IDS)) as front, _subscribed(front) as client:
         front.send_garbage(kind)
         with pytest.raises(wire.FrameError):
-            client.read_for(2)
+            client.read_for(20)
 
 
 def test_noise_is_ignored() -> None:
@@ -186,7 +187,7 @@ def test_noise_is_ignored() -> None:
 
 def test_raw_bytes_go_out_as_they_are() -> None:
     with Front(NumberedMarket(IDS)) as front, FtdClient(front.address) as client:
-        front.wait_until(timeout=5, connections=1)
+        front.wait_until(timeout=20, connections=1)
         assert front.send_raw(wire.HEARTBEAT * 3) == 1
         client.read_until(lambda: client.heartbeats == 3, "raw bytes")
 
@@ -203,7 +204,7 @@ def test_connections_are_refused_and_taken_again_at_the_same_port() -> None:
         front.refuse_connections(False)
         FtdClient(address).close()
         front.refuse_connections(0.1)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while not front.stats().listening:
             assert time.monotonic() < deadline
             client.read_once()
@@ -225,7 +226,6 @@ def test_accepted_and_closed() -> None:
 def test_scripted_faults_happen() -> None:
     script: list[faults.Fault | str] = [
         "refuse-login=7*1",
-        "cut@100ms/100ms",
         "cut-after=0*2",
         faults.RefuseSubscription(patterns=("rb2601",)),
     ]
@@ -235,11 +235,17 @@ def test_scripted_faults_happen() -> None:
                 assert client.read_to_end() is False and client.bytes_received == 0
         with FtdClient(front.address) as client:
             assert client.login()[0]["ErrorID"] == 7
-            assert client.read_to_end() is False
-        with FtdClient(front.address) as client:
             assert client.login()[0]["ErrorID"] == 0
-            assert client.read_to_end() is False
-        assert front.stats().cuts >= 4
+            assert client.subscribe(["rb2601", "rb2602"]) == {"rb2601": 16, "rb2602": 0}
+        assert front.stats().cuts == 2
+
+
+def test_scripted_cuts_come_again_and_again() -> None:
+    with Front(NumberedMarket(IDS), faults=["cut@100ms/100ms"]) as front:
+        for _ in range(3):
+            with FtdClient(front.address) as client:
+                assert client.read_to_end() is False
+        assert front.stats().cuts >= 3
 
 
 def test_controls_need_a_running_front() -> None:

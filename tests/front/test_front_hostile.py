@@ -94,7 +94,7 @@ def test_client_that_never_reads_its_answers_is_not_read_further() -> None:
 
 
 def test_client_that_does_not_read_stops_another_only_up_to_the_send_timeout() -> None:
-    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=0.3) as front:
+    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=1.0) as front:
         with FtdClient(front.address, receive_buffer=4096) as slow, FtdClient(front.address) as good:
             for client in (slow, good):
                 client.login()
@@ -107,7 +107,7 @@ def test_client_that_does_not_read_stops_another_only_up_to_the_send_timeout() -
 
 
 def test_client_that_trickles_is_dropped_too() -> None:
-    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=0.2) as front:
+    with Front(NumberedMarket(IDS), flat_out=True, wait_clients=2, send_timeout_s=0.4) as front:
         with FtdClient(front.address, receive_buffer=4096) as slow, FtdClient(front.address) as good:
             for client in (slow, good):
                 client.login()
@@ -124,7 +124,7 @@ def test_client_that_trickles_is_dropped_too() -> None:
             reader = threading.Thread(target=trickle)
             reader.start()
             try:
-                good.read_until(lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client", 20)
+                good.read_until(lambda: front.stats().slow_clients_dropped == 1, "drop of the slow client")
             finally:
                 ended.set()
                 reader.join()
@@ -134,7 +134,7 @@ def test_two_hundred_connections() -> None:
     with Front(NumberedMarket(IDS), max_clients=150) as front:
         clients = [FtdClient(front.address) for _ in range(200)]
         try:
-            stats = front.wait_until(timeout=10, connections=200)
+            stats = front.wait_until(timeout=20, connections=200)
             assert (stats.open_clients, stats.connections_refused) == (150, 50)
             for client in clients[150:]:
                 with pytest.raises(FrontClosed):
@@ -144,7 +144,7 @@ def test_two_hundred_connections() -> None:
         finally:
             for client in clients:
                 client.close()
-        front.wait_until(timeout=10, max_open_clients=0)
+        front.wait_until(timeout=20, max_open_clients=0)
         _still_serves(front)
 
 
@@ -153,17 +153,18 @@ def test_storm_of_connections_that_close_at_once() -> None:
         host, port = front.address.removeprefix("tcp://").split(":")
 
         def storm() -> None:
-            for number in range(150):
+            for number in range(30):
                 with socket.create_connection((host, int(port))) as sock:
                     if number % 2:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-        threads = [threading.Thread(target=storm) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        front.wait_until(timeout=10, connections=590, max_open_clients=0)
+        for round_ in range(1, 6):  # 120 at a time have room in the kernel's queue: each is accepted, however late
+            threads = [threading.Thread(target=storm) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            front.wait_until(timeout=20, connections=round_ * 120, max_open_clients=0)
         _still_serves(front)
 
 
@@ -178,7 +179,7 @@ def test_half_open_and_half_sent_clients_cost_nothing() -> None:
             client.read_until(lambda: len(client.tick_bodies) > 100, "ticks")
         for client in idle:
             client.sock.shutdown(socket.SHUT_WR)
-        front.wait_until(timeout=5, max_open_clients=0)
+        front.wait_until(timeout=20, max_open_clients=0)
         for client in idle:
             client.close()
 
@@ -189,7 +190,7 @@ def test_stop_does_not_wait_for_a_client_that_never_closes() -> None:
     with FtdClient(front.address) as client:
         client.login()
         client.subscribe(IDS)
-        front.wait_until(timeout=5, ticks_sent=4000)
+        front.wait_until(timeout=20, ticks_sent=4000)
         begin = time.monotonic()
         front.stop()
         assert time.monotonic() - begin < 10
@@ -215,9 +216,9 @@ def test_a_front_out_of_descriptors_neither_ends_nor_spins(capfd: pytest.Capture
         witness.login()
         witness.subscribe(IDS)
         room = len(os.listdir(f"/proc/{front.pid}/fd")) + 5
+        begin = time.monotonic()
         resource.prlimit(front.pid, resource.RLIMIT_NOFILE, (room, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         many = [stack.enter_context(FtdClient(front.address)) for _ in range(30)]
-        begin = time.monotonic()
         witness.tick_bodies.clear()
         witness.read_until(lambda: len(witness.tick_bodies) > 4000, "ticks while nobody is accepted")
         looks = capfd.readouterr().err.count("cannot accept: [Errno 24]")

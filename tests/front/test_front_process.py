@@ -120,7 +120,7 @@ def test_killed_front_process_is_noticed() -> None:
     with FrontProcess() as front:
         os.kill(front.pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match=r"ended|does not run"):
-            front.wait_until(timeout=5, logins=1)
+            front.wait_until(timeout=20, logins=1)
 
 
 def test_front_process_dies_with_its_parent(tmp_path: Path) -> None:

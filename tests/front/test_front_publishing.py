@@ -28,7 +28,7 @@ def test_every_tick_arrives_once_in_order_with_the_right_content(pace: dict[str,
     market = NumberedMarket(IDS, seed=3)
     with Front(market, count=10_007, wait_ids=20, **pace) as front, _subscribed(front, IDS) as client:
         client.read_until(lambda: len(client.tick_bodies) >= 10_007, "all ticks")
-        stats = front.wait_until(timeout=5, finished=True)
+        stats = front.wait_until(timeout=20, finished=True)
         client.read_for(0.1)
     numbers = client.numbers()
     np.testing.assert_array_equal(numbers, np.arange(10_007))
@@ -49,7 +49,7 @@ def test_a_client_gets_its_own_ids_only(prepared: int) -> None:
         with some, none, every:
             every.read_until(lambda: len(every.tick_bodies) >= 12_000, "all ticks")
             some.read_until(lambda: len(some.tick_bodies) >= 1800, "its ticks")
-            front.wait_until(timeout=5, finished=True)
+            front.wait_until(timeout=20, finished=True)
             none.read_for(0.05)
             assert not none.tick_bodies
     wanted = [n for n in range(12_000) if 3 <= n % 20 < 6]
@@ -85,15 +85,17 @@ def test_number_stands_still_without_clients_and_goes_on_after() -> None:
     with Front(NumberedMarket(IDS), rate=20_000) as front:
         with _subscribed(front, IDS) as client:
             client.read_until(lambda: len(client.tick_bodies) > 100, "ticks")
-        front.wait_until(timeout=5, max_open_clients=0)
+        front.wait_until(timeout=20, max_open_clients=0)
         number = front.stats().next_number
         time.sleep(0.1)  # time in which ticks would have been due
         assert front.stats().next_number == number
+        begin = time.monotonic()
         with _subscribed(front, IDS) as client:
             client.read_until(lambda: client.tick_bodies, "ticks")
             assert client.numbers()[0] == number
             # What was due meanwhile was not made up for.
-            assert front.stats().next_number < number + 1500
+            made = front.stats().next_number - number
+            assert made <= 20_000 * (time.monotonic() - begin) + 10
 
 
 def test_pause_and_resume() -> None:
@@ -101,7 +103,7 @@ def test_pause_and_resume() -> None:
         client.read_for(0.1)
         assert front.stats().next_number == 0
         front.resume()
-        front.wait_until(timeout=5, next_number=200)
+        front.wait_until(timeout=20, next_number=200)
         front.pause()
         number = front.stats().next_number
         client.read_until(lambda: len(client.tick_bodies) == number, "what was sent")
@@ -114,11 +116,11 @@ def test_pause_and_resume() -> None:
 def test_the_pace_can_be_changed_and_no_number_is_lost_by_it(front_type: type[Front] | type[FrontProcess]) -> None:
     market = NumberedMarket(IDS) if front_type is Front else MarketSpec(IDS)
     with front_type(market, rate=0.01) as front, _subscribed(front, IDS) as client:  # type: ignore[arg-type]
-        front.wait_until(timeout=5, next_number=1)
+        front.wait_until(timeout=20, next_number=1)
         for pace in ({"burst": (500, 60.0)}, {"rate": 20_000}, {"flat_out": True}):
             before = front.stats().next_number
             front.pace(**pace)
-            front.wait_until(timeout=5, next_number=before + 500)
+            front.wait_until(timeout=20, next_number=before + 500)
         front.pace(rate=0.01)
         number = front.stats().next_number
         client.read_until(lambda: len(client.tick_bodies) >= number, "what was sent")
@@ -133,15 +135,17 @@ def test_the_pace_can_be_changed_and_no_number_is_lost_by_it(front_type: type[Fr
 
 def test_rate_is_kept_from_the_intended_time() -> None:
     with Front(NumberedMarket(IDS), rate=3000, wait_ids=20) as front, _subscribed(front, IDS) as client:
-        front.wait_until(timeout=5, next_number=1)
-        begin = time.monotonic()
-        first = front.stats().next_number
-        client.read_for(0.5)
-        number = front.stats().next_number
-        due = 3000 * (time.monotonic() - begin)
-    assert number - first <= due + 10
-    # Never more than due; how much less is the machine's matter, a stall is made up for.
-    assert number - first > due / 4
+        front.wait_until(timeout=20, next_number=1)
+        before, first, begin = time.monotonic(), front.stats().next_number, time.monotonic()
+
+        def all_of_them() -> bool:
+            due = 3000 * (time.monotonic() - begin)
+            made = front.stats().next_number - first
+            assert made <= 3000 * (time.monotonic() - before) + 10, "never more than due"
+            return due > 1500 and made >= due - 10
+
+        # A stall is made up for: whatever the machine does in between, what is due is there again and again.
+        client.read_until(all_of_them, "moment at which all that was due had been made")
 
 
 def test_snapshot_clock_sends_believable_ticks_of_now() -> None:
@@ -171,11 +175,11 @@ def test_changed_subscriptions_are_in_the_accounts() -> None:
     with Front(NumberedMarket(IDS), rate=50_000) as front, _subscribed(front, IDS[:1]) as client:
         client.read_until(lambda: client.tick_bodies, "ticks")
         client.subscribe(IDS)
-        front.wait_until(timeout=5, next_number=front.stats().next_number + 2000)
+        front.wait_until(timeout=20, next_number=front.stats().next_number + 2000)
         assert front.cut() == 1
         assert client.read_to_end() is False
         client.close()
-        ranges = front.wait_until(timeout=5, max_open_clients=0).sent_ranges
+        ranges = front.wait_until(timeout=20, max_open_clients=0).sent_ranges
     assert [r.instruments for r in ranges] == [frozenset(IDS[:1]), frozenset(IDS)]
     promised = [n for r in ranges for n in range(r.first, r.stop) if IDS[n % 20] in r.instruments]
     assert client.numbers().tolist() == promised
@@ -203,7 +207,7 @@ def test_market_that_fails_ends_publishing_but_not_the_front() -> None:
     with Front(Broken(), rate=1000) as front, _subscribed(front, IDS) as client:
         client.read_until(lambda: client.tick_bodies, "ticks")
         client.login()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while front.stats().failure is None and time.monotonic() < deadline:
             client.read_for(0.01)
         assert front.stats().failure == "RuntimeError: no more"
