@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,26 @@ def running(path: str, *options: str, environment: dict[str, str] | None = None)
         process.communicate()
 
 
+@contextmanager
+def manager_at(path: Path) -> Iterator[list[bytes]]:
+    """A service manager, and what it has heard. It takes everything at once: the kernel may keep ten messages only."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+
+        def hear() -> None:
+            while message := manager.recv(4096):
+                heard.append(message)
+
+        thread = threading.Thread(target=hear)
+        thread.start()
+        try:
+            yield heard
+        finally:
+            manager.shutdown(socket.SHUT_RD)
+            thread.join()
+
+
 def live(name: str) -> bool:
     try:
         return bool(TickLog.attach(name).status()["state"] == "live")
@@ -76,7 +97,7 @@ def live(name: str) -> bool:
         return False
 
 
-def ended(process: subprocess.Popen[str], number: signal.Signals | None = None, timeout: float = 30) -> list[str]:
+def ended(process: subprocess.Popen[str], number: signal.Signals | None = None, timeout: float = 60) -> list[str]:
     if number is not None:
         process.send_signal(number)
     _, err = process.communicate(timeout=timeout)
@@ -97,15 +118,10 @@ def test_a_feed_from_its_start_to_its_end(
     more = f"[queues.{name}-w1]\nevents = true\n[queues.{name}-w2]\ninstruments = 'IF*'\n"
     path = write(configuration(front, genuine, name, more + "[recorder]\ndirectory = 'ticks'\n"))
     port = free_port()
-    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    manager.bind(str(tmp_path / "notify"))
-    manager.settimeout(30)
     environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     options = ("--metrics", str(port), "--log-format", "json")
-    with manager, running(path, *options, environment=environment) as process:
-        heard = set()
-        while not {b"READY=1", b"WATCHDOG=1"} <= heard:
-            heard.add(manager.recv(4096))
+    with manager_at(tmp_path / "notify") as heard, running(path, *options, environment=environment) as process:
+        wait_for(lambda: {b"READY=1", b"WATCHDOG=1"} <= set(heard), "ready, and a sign of life", 60)
         wait_for(lambda: live(name), "live")
         log = TickLog.attach(name)
 
@@ -142,8 +158,7 @@ def test_a_feed_from_its_start_to_its_end(
             queue.close()
         lines = ended(process)
         assert process.returncode == 0
-        while b"STOPPING=1" not in heard:
-            heard.add(manager.recv(4096))
+        wait_for(lambda: b"STOPPING=1" in heard, "that it ends")
     assert any(word.startswith(b"STATUS=live, 2 subscribed") for word in heard)
     assert not [f for f in os.listdir("/dev/shm") if name in f]
 
