@@ -58,7 +58,7 @@ def nothing_stays() -> Iterator[None]:
     segments = set(glob.glob(SEGMENTS))
     before = set(_children())
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while True:
         multiprocessing.active_children()  # reaps
         left = {p: n for p, n in _children().items() if p not in before and not _is_tracker(p)}

@@ -75,7 +75,7 @@ def test_every_kind_of_queue_gets_every_bar(feed: Feed) -> None:
             assert isinstance(got, Bar) and told(got) == FIRST and got["BarVolume"] == 58
             assert got.to_dict()["InstrumentID"] == b"rb2405"
         late = BarQueue.attach(engine.name, start="oldest")
-        assert late.get_many(timeout=5)["BarVolume"].tolist() == [58, 100]
+        assert late.get_many(timeout=20)["BarVolume"].tolist() == [58, 100]
         assert engine.log.latest("rb2405").Sequence == 1
         late.close()
         engine.stop()
@@ -114,9 +114,9 @@ def test_workers_in_other_processes_and_the_end_of_the_ticks(feed: Feed) -> None
 
 def test_a_bar_ends_without_another_tick(feed: Feed) -> None:
     """The clock is the ticks' own, so a market of long ago ends its bars by what has passed since its last tick."""
-    with BarQueue() as queue, BarEngine(feed.log.name, ["1s"], [queue], grace=0.1):
-        send(feed, "09:00:01.000", 3000.0, 1)
-        send(feed, "09:00:01.500", 3001.0, 2)
+    send(feed, "09:00:01.000", 3000.0, 1)
+    send(feed, "09:00:01.500", 3001.0, 2)
+    with BarQueue() as queue, BarEngine(feed.log.name, ["1s"], [queue], grace=0.1, start="oldest"):
         assert told(queue.get(timeout=20))[1:] == ("09:00:01", 3000.0, 3001.0, 3001.0, 1)
 
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from feed_support import IDS, engine_on
+from feed_support import IDS, engine_on, wait_for
 from writing import Feed
 
 from tickengine import TickQueue
@@ -48,8 +49,13 @@ def test_a_running_engine_as_json(capsys: pytest.CaptureFixture[str]) -> None:
             engine.wait_live()
             for _ in range(200):
                 queue.get(timeout=20)
-            assert main(["top", engine.name, *ONCE, "--json"]) == 0
-            told = json.loads(capsys.readouterr().out)
+
+            def look() -> Any:
+                assert main(["top", engine.name, *ONCE, "--json"]) == 0
+                told = json.loads(capsys.readouterr().out)
+                return told if told["rate"] else None
+
+            told = wait_for(look, "a tick between its two looks")
             assert main(["top", engine.name, *ONCE]) == 0
             text = capsys.readouterr().out
     assert (told["name"], told["state"], told["front"]) == (engine.name, "live", front.address)
