@@ -1,11 +1,38 @@
-"""Signals as bytes in a pipe, for a main thread that waits in `select`."""
+"""Signals for a main thread that waits: as bytes in a pipe for `select`, or as an order to stop."""
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+
+class StopOrder:
+    """Given once, from any thread or signal handler, to a thread that asks or waits for it.
+
+    No `threading.Event`: a handler would wait for ever for its lock when the thread that it interrupts has it.
+    """
+
+    def __init__(self) -> None:
+        self._given = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may interrupt its get
+
+    def give(self) -> None:
+        self._given = True
+        self._wake.put(None)
+
+    def given(self) -> bool:
+        return self._given
+
+    def wait(self, seconds: float) -> None:
+        """At most so long."""
+        if not self._given:
+            try:
+                self._wake.get(timeout=seconds)
+            except queue.Empty:
+                pass
 
 
 @contextmanager
@@ -27,6 +54,6 @@ def signal_pipe(numbers: Iterable[signal.Signals]) -> Iterator[int]:
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: of a library's own
         os.close(reader)
         os.close(writer)

@@ -113,6 +113,44 @@ def test_a_recorder_process_records_is_stopped_and_started_again(feed: Feed, tmp
     assert Recording.open(tmp_path / f"{DAY}.ticks").ticks["Volume"].tolist() == list(range(150))
 
 
+def test_a_signals_handler_may_stop_a_recorder_wherever_it_is(feed: Feed, tmp_path: Path) -> None:
+    """A trace function comes between two lines, as a signal's handler does."""
+
+    def stopped_at_each_line() -> None:
+        for line in range(1, 150):
+            recorder = Recorder(queue, tmp_path, interval=0.001)
+            recorder.poll = lambda: 0  # type: ignore[method-assign]
+            left = line
+
+            def trace(*_: object, recorder: Recorder = recorder) -> object:
+                nonlocal left
+                left -= 1
+                if not left:
+                    recorder.stop()
+                return trace
+
+            sys.settrace(trace)  # type: ignore[arg-type]
+            recorder.run()
+            sys.settrace(None)
+
+    queue = feed.queue()
+    pid = in_child(stopped_at_each_line)
+    found = (0, 0)
+
+    def ended() -> bool:
+        nonlocal found
+        found = os.waitpid(pid, os.WNOHANG)
+        return found[0] == pid
+
+    try:
+        wait_for(ended, "the end of them all", 60)
+    finally:
+        if not found[0]:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert found[1] == 0
+
+
 def test_stopped_at_once_it_has_recorded_what_was_there(feed: Feed, tmp_path: Path) -> None:
     feed.tick("rb2601")
     recorder = RecorderProcess(feed.queue(), tmp_path)
