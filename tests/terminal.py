@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 
 
@@ -72,7 +72,11 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while self._read(deadline - time.monotonic()):
             pass
-        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        while not (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it has not ended; the terminal has:\n{self.out[-2000:]!r}")
+            time.sleep(0.005)  # the pace of looking
+        self.status = os.waitstatus_to_exitcode(ended[1])
         return self.status
 
     def text(self) -> str:

@@ -8,8 +8,12 @@ import signal
 import sys
 import termios
 import tty
-from types import FrameType, TracebackType
+from collections.abc import Iterable
+from contextlib import ExitStack
+from types import TracebackType
 from typing import Any
+
+from ._signals import signal_pipe
 
 NAMES = {
     "\x1b[A": "up",
@@ -27,7 +31,6 @@ NAMES = {
     "\x08": "backspace",
     "\x1b": "escape",
 }
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 
 def split(raw: str) -> list[str]:
@@ -53,36 +56,29 @@ def split(raw: str) -> list[str]:
 class Keyboard:
     """Keys one by one, without Enter and without an echo, for as long as the ``with`` lasts.
 
-    Signals do not interrupt anything: they end `wait`, which tells them. So whatever comes, the terminal is put back
-    by leaving the ``with``. Where the standard input is no terminal there are no keys.
+    These signals do not interrupt anything: they end `wait`, which tells them. So whatever comes, the terminal is put
+    back by leaving the ``with``. Where the standard input is no terminal there are no keys.
+
+    Args:
+        signals: those.
+        background: False: no keys either where another job has the terminal; True: it stops us until we have it.
     """
 
-    def __init__(self) -> None:
-        self._fd = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else -1
+    def __init__(self, signals: Iterable[signal.Signals], background: bool = True) -> None:
+        self._signals = signals
+        fd = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else -1
+        self._fd = fd if fd < 0 or background or os.getpgrp() == os.tcgetpgrp(fd) else -1
         self._saved: Any = None
-        self._handlers: dict[int, Any] = {}
-        self._pending: list[int] = []
-        self._pipe = (-1, -1)
-        self._old_wakeup = -1
+        self._stack = ExitStack()
 
     def __enter__(self) -> Keyboard:
-        self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._old_wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        for number in _SIGNALS:
-            self._handlers[number] = signal.signal(number, self._note)
+        self._signalled = self._stack.enter_context(signal_pipe(self._signals))
+        self._stack.callback(self.give_back)
         self.take()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.give_back()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        signal.set_wakeup_fd(self._old_wakeup)
-        for fd in self._pipe:
-            os.close(fd)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._pending.append(number)
+        self._stack.close()
 
     def take(self) -> None:
         """The terminal gives each key at once."""
@@ -109,21 +105,15 @@ class Keyboard:
 
         Raises `EOFError` when the terminal has gone.
         """
-        keys: list[str] = []
-        if not self._pending:
-            fds = [self._pipe[0], *([self._fd] if self._fd >= 0 else [])]
-            ready, _, _ = select.select(fds, [], [], max(0.0, seconds))
-            if self._fd in ready:
-                try:
-                    raw = os.read(self._fd, 1024)
-                except OSError:
-                    raw = b""
-                if not raw and not self._pending:
-                    raise EOFError("the terminal has gone")
-                keys = split(raw.decode("utf-8", "replace"))
-        try:
-            os.read(self._pipe[0], 1024)
-        except BlockingIOError:
-            pass
-        signals, self._pending = self._pending, []
-        return keys, signals
+        fds = [self._signalled, *([self._fd] if self._fd >= 0 else [])]
+        ready, _, _ = select.select(fds, [], [], max(0.0, seconds))
+        signals = list(os.read(self._signalled, 1024)) if self._signalled in ready else []
+        raw = b""
+        if self._fd in ready:
+            try:
+                raw = os.read(self._fd, 1024)
+            except OSError:
+                pass  # hung up: as its end
+            if not raw and not signals:
+                raise EOFError("the terminal has gone")
+        return split(raw.decode("utf-8", "replace")), signals

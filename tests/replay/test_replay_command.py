@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from feed_support import wait_for
 from recordings import MS, ticks_every, write_recording
+from terminal import Terminal
 
 from tickengine import Closed, TickLog, TickQueue
 from tickengine.cli import main
@@ -73,6 +75,33 @@ def test_signals_pause_it_go_on_and_end_it(tmp_path: Path) -> None:
                     queue.get(timeout=30)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0 and out.endswith(" ticks played\n") and err == ""
+
+
+@pytest.mark.parametrize(("key", "status"), [("q", 0), ("\x03", 130)])
+def test_keys_pause_it_go_on_and_end_it(tmp_path: Path, key: str, status: int) -> None:
+    file, name = write_recording(tmp_path, ticks_every(MS * 1000, 2000)), f"unit-keys-{os.getpid()}"
+    with Terminal(["-m", "tickengine", "replay", str(file), "--name", name]) as terminal:
+        terminal.until(lambda _: f"replay '{name}' in process" in terminal.text(), "that it plays")
+        terminal.press(" ")
+        wait_for(lambda: paused(name), "the pause")
+        terminal.press(" ")
+        wait_for(lambda: not paused(name), "the end of the pause")
+        terminal.press(key)
+        assert terminal.ended() == status
+        assert termios.tcgetattr(terminal.fd) == terminal.before
+
+
+# A shell in short: its job has not got the terminal.
+IN_THE_BACKGROUND = """
+import os, subprocess, sys
+sys.exit(subprocess.Popen([sys.executable, *sys.argv[1:]], preexec_fn=os.setpgrp).wait())
+"""
+
+
+def test_in_the_background_it_plays_without_keys(tmp_path: Path) -> None:
+    arguments = ["replay", str(write_recording(tmp_path, ticks_every(MS, 200))), "--name", f"unit-job-{os.getpid()}"]
+    with Terminal(["-c", IN_THE_BACKGROUND, "-m", "tickengine", *arguments]) as terminal:
+        assert terminal.ended() == 0 and "200 ticks played" in terminal.text()
 
 
 @pytest.mark.parametrize(

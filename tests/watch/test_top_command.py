@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 from feed_support import IDS, engine_on, wait_for
 from writing import Feed
 
-from tickengine import TickQueue
+from tickengine import SegmentError, TickQueue, _segments
+from tickengine._coming import Coming
 from tickengine.cli import build_parser, main
 from tickengine.front import FrontProcess, MarketSpec
 from tickengine.latency import BUCKETS
@@ -139,6 +141,44 @@ def test_an_engine_that_is_waited_for(
     monkeypatch.setattr(command, "_LOOK_FOR_S", 0.01)
     assert main(["top", "--wait", *ONCE]) == 0
     assert feed.log.name in capsys.readouterr().out
+
+
+def test_an_engine_that_is_just_being_made_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = _segments.random_name("coming")
+    path = Path(_segments.log_path(name).decode())
+    made: list[Feed] = []
+
+    def sleep(seconds: float, real: Callable[[float], None] = time.sleep) -> None:
+        if not made:
+            assert path.stat().st_size == 0
+            made.append(Feed(name=name))
+        real(seconds)
+
+    path.touch(0o600)
+    try:
+        monkeypatch.setattr(time, "sleep", sleep)
+        assert main(["top", name, "--wait", *ONCE]) == 0
+        assert capsys.readouterr().out.startswith(f"tickengine {name}  ")
+        monkeypatch.undo()
+    finally:
+        for feed in made:
+            feed.close()
+        path.unlink(missing_ok=True)
+
+
+def test_one_that_stays_damaged_is_an_error(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(f"{feed.log.path.decode()[:-4]}-x.log")
+    path.touch(0o600)
+    try:
+        coming = Coming(f"{feed.log.name}-x")
+        assert [coming.look() for _ in range(10)] == [None] * 10
+        with pytest.raises(SegmentError, match="being made just now, or its maker died"):
+            coming.look()
+    finally:
+        path.unlink()
+    assert coming.look() is None
 
 
 def test_damaged_and_unfinished_logs_are_no_engines(feed: Feed) -> None:

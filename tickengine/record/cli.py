@@ -8,9 +8,10 @@ import logging
 import os
 import signal
 import sys
-import threading
 
-from .._errors import ConfigError, NotFoundError, RecordingError, SegmentError
+from .._coming import Coming
+from .._errors import ConfigError, RecordingError
+from .._signals import StopOrder
 from ..log import TickLog
 from ..queue import TickQueue
 from .exporting import export
@@ -22,7 +23,6 @@ from .recording import Recording
 from .sinks import SINKS
 
 _LOOK_S = 0.5
-_DAMAGED_LOOKS = 10
 
 
 def _teach(parser: argparse.ArgumentParser, epilog: str) -> None:
@@ -51,11 +51,11 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
 def run_record(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     ids = None if args.instruments is None else [name.strip() for name in args.instruments.split(",")]
-    stopping = threading.Event()
+    stopping = StopOrder()
     running: list[Recorder] = []
 
     def stop(*_: object) -> None:
-        stopping.set()
+        stopping.give()
         for recorder in running:
             recorder.stop()
 
@@ -66,7 +66,7 @@ def run_record(args: argparse.Namespace) -> int:
         while (log := _attach(args.name, args.wait, last, stopping)) is not None:
             last = log.info().unique_id
             _record(log, ids, args, running, stopping, days)
-            if not args.wait or stopping.is_set():
+            if not args.wait or stopping.given():
                 break
     finally:
         for number, handler in before.items():
@@ -77,21 +77,14 @@ def run_record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _attach(name: str, wait: bool, last: int, stopping: threading.Event) -> TickLog | None:
+def _attach(name: str, wait: bool, last: int, stopping: StopOrder) -> TickLog | None:
     """The engine's log; with *wait* another one than *last*. None: to be stopped before it came."""
-    said, damaged = False, 0
-    while not stopping.is_set():
-        try:
-            log = TickLog.attach(name)
-        except NotFoundError:
-            if not wait:
-                raise
-        except SegmentError:  # or one that is just being made
-            damaged += 1
-            if not wait or damaged > _DAMAGED_LOOKS:
-                raise
-        else:
-            damaged = 0
+    if not wait:
+        return TickLog.attach(name)
+    said, coming = False, Coming(name)
+    while not stopping.given():
+        log = coming.look()
+        if log is not None:
             if log.info().unique_id != last:
                 return log
             log.close()
@@ -107,7 +100,7 @@ def _record(
     ids: list[str] | None,
     args: argparse.Namespace,
     running: list[Recorder],
-    stopping: threading.Event,
+    stopping: StopOrder,
     days: set[str],
 ) -> None:
     # From the oldest record on: what the file has already is passed over.
@@ -116,7 +109,7 @@ def _record(
         running[:] = [recorder]
         try:
             queue.bind(log)
-            if stopping.is_set():
+            if stopping.given():
                 recorder.stop()
             print(f"recording {log.name!r} into {os.path.abspath(args.dir)}", flush=True)
             recorder.run()

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import select
 import signal
-import sys
-import termios
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
+from .._keys import Keyboard
 from ..log import DEFAULT_CAPACITY
 from .replay import Replay
 
@@ -76,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
         wait_for_workers=args.wait_for_readers or 0,
         capacity=args.capacity,
     )
-    with _signals() as signalled, _keys() as keys, replay:
+    with Keyboard(_SIGNALS, background=False) as keyboard, replay:
         days = replay.status()["replay"]["days"] if replay.is_alive() else len(args.files)
         print(f"replay {replay.name!r} in process {replay.pid}: {days} trading day(s)", flush=True)
-        _look_after(replay, signalled, keys)
+        _look_after(replay, keyboard)
         played = replay.log.info().ticks
         replay.stop()
         replay.join()
@@ -91,49 +84,17 @@ def _ids(text: str | None) -> list[str] | None:
     return None if text is None else text.split(",")
 
 
-def _look_after(replay: Replay, signalled: int, keys: int | None) -> None:
-    sources = [signalled] if keys is None else [signalled, keys]
+def _look_after(replay: Replay, keyboard: Keyboard) -> None:
     while not replay.join(0):
-        ready = select.select(sources, [], [], _LOOK_S)[0]
-        pressed = os.read(keys, 64) if keys is not None and keys in ready else b""
-        numbers = set(os.read(signalled, 64)) if signalled in ready else set()
-        if b"q" in pressed or signal.SIGTERM in numbers:
+        try:
+            keys, numbers = keyboard.wait(_LOOK_S)
+        except EOFError:  # the terminal has gone, and with it whoever looked at this
+            return
+        if "q" in keys or signal.SIGTERM in numbers:
             return
         if signal.SIGUSR1 in numbers:
             replay.pause()
         if signal.SIGUSR2 in numbers:
             replay.resume()
-        if b" " in pressed:
+        if " " in keys:
             (replay.resume if replay.status()["replay"]["paused"] else replay.pause)()
-
-
-@contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor from which the numbers of signals come. SIGINT stays KeyboardInterrupt."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    try:
-        yield reader
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(reader)
-        os.close(writer)
-
-
-@contextmanager
-def _keys() -> Iterator[int | None]:
-    """The terminal's descriptor, keys without Enter; None where there is no terminal."""
-    if not sys.stdin.isatty() or os.getpgrp() != os.tcgetpgrp(sys.stdin.fileno()):
-        yield None
-        return
-    fd = sys.stdin.fileno()
-    before: list[Any] = termios.tcgetattr(fd)
-    try:
-        tty.setcbreak(fd)
-        yield fd
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -11,16 +11,18 @@ import signal
 import sys
 import time
 
+from .._coming import Coming
 from .._errors import ConfigError, NotFoundError
+from .._keys import Keyboard
 from ..log import TickLog
 from .find import running
 from .frame import as_text, list_rows
-from .keys import Keyboard
 from .screen import Screen, save_svg
 from .snapshot import Snapshot, Watcher
 from .view import PAGES, SORTS, View
 
 _LOOK_FOR_S = 0.5  # between looks whether an engine has come
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 _EPILOG = """\
 examples:
@@ -104,15 +106,17 @@ def _name(args: argparse.Namespace) -> str | None:
 
 
 def _attach(name: str, wait: bool) -> TickLog:
-    while True:
-        try:
-            return TickLog.attach(name)
-        except NotFoundError:
-            if not wait:
-                others = running()
-                hint = f"; running: {', '.join(others)}" if others else "; no engine is running here (of this user)"
-                raise ConfigError(f"no engine named {name!r}{hint}; --wait waits for it") from None
-        time.sleep(_LOOK_FOR_S)
+    if wait:
+        coming = Coming(name)
+        while (log := coming.look()) is None:
+            time.sleep(_LOOK_FOR_S)
+        return log
+    try:
+        return TickLog.attach(name)
+    except NotFoundError:
+        others = running()
+        hint = f"; running: {', '.join(others)}" if others else "; no engine is running here (of this user)"
+        raise ConfigError(f"no engine named {name!r}{hint}; --wait waits for it") from None
 
 
 def _once(args: argparse.Namespace, view: View) -> int:
@@ -152,12 +156,13 @@ class _Live:
         self._name, self._interval, self._wait = name, interval, wait
         self._screen, self._view = screen, view
         self._log = _attach(name, wait)
+        self._coming = Coming(name)  # the next one, when it has ended
         self._watcher = Watcher(self._log)
         self._shown = self._watcher.look()
 
     def run(self) -> int:
         try:
-            with Keyboard() as keyboard:
+            with Keyboard(_SIGNALS) as keyboard:
                 self._screen.enter()
                 try:
                     status = self._loop(keyboard)
@@ -220,9 +225,8 @@ class _Live:
         return True
 
     def _come_back(self) -> bool:
-        try:
-            log = TickLog.attach(self._name)
-        except NotFoundError:
+        log = self._coming.look()
+        if log is None:
             return True
         if log.info().unique_id == self._log.info().unique_id:
             log.close()
