@@ -47,11 +47,15 @@ class _Waiting:
     def __bool__(self) -> bool:
         return bool(self._futures) and not self.loop.is_closed()
 
-    async def wait(self) -> None:
+    def add(self) -> asyncio.Future[None]:
+        """One more who waits; for `until`."""
         future = self.loop.create_future()
         if not self._futures:
             self.loop.add_reader(self._fd, self._wake)
         self._futures.append(future)
+        return future
+
+    async def until(self, future: asyncio.Future[None]) -> None:
         try:
             await future
         finally:
@@ -74,12 +78,13 @@ class Listening(Taking):
 
     _mapped: ct.c_void_p
 
-    __slots__ = ("_bells", "_interrupted", "_running", "_stopping", "_waiting")
+    __slots__ = ("_bells", "_claim", "_interrupted", "_running", "_stopping", "_waiting")
 
     def _begin_listening(self) -> None:
         self._bell = None
         self._bells: list[ct.c_void_p] = []  # the same, for who closes the reader
         self._interrupted = False
+        self._claim = threading.Lock()  # of `_waiting`
         self._waiting: _Waiting | None = None
         self._running: int | None = None
         self._stopping = False
@@ -228,16 +233,19 @@ class Listening(Taking):
         """Until there may be something. Takes nothing, so that it can be cancelled."""
         import asyncio
 
-        loop, waiting = asyncio.get_running_loop(), self._waiting
-        if waiting is None or waiting.loop is not loop:
-            if waiting:
-                raise BusyError(
-                    "get_async",
-                    -7,
-                    f"queue {self.name!r} is awaited in another event loop; make one queue for each",
-                )
-            waiting = self._waiting = _Waiting(loop, self.fileno())
-        await waiting.wait()
+        loop = asyncio.get_running_loop()
+        with self._claim:  # another thread's loop may ask at the same moment
+            waiting = self._waiting
+            if waiting is None or waiting.loop is not loop:
+                if waiting:
+                    raise BusyError(
+                        "get_async",
+                        -7,
+                        f"queue {self.name!r} is awaited in another event loop; make one queue for each",
+                    )
+                waiting = self._waiting = _Waiting(loop, self.fileno())
+            future = waiting.add()
+        await waiting.until(future)
 
     # ---- callbacks -----------------------------------------------------------------------------
 

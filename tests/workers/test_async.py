@@ -162,6 +162,44 @@ def test_two_loops_at_once_are_refused(feed: Feed) -> None:
     assert sorted(outcomes, key=repr) == [0, True]
 
 
+def test_of_two_loops_that_ask_at_the_same_moment_one_is_refused(feed: Feed) -> None:
+    both = threading.Barrier(2)
+
+    class Slow(TickQueue):
+        def fileno(self) -> int:
+            try:
+                both.wait(0.5)  # until the other one is here, too: it must not come
+            except threading.BrokenBarrierError:
+                pass
+            return super().fileno()
+
+    outcomes: list[str] = []
+    refused = threading.Event()
+
+    async def ask() -> None:
+        try:
+            await ticks._readable()
+            outcomes.append("a tick")
+        except BusyError:
+            outcomes.append("refused")
+            refused.set()
+
+    with Slow() as ticks:
+        ticks.bind(feed.log)
+        TickQueue.fileno(ticks)  # by now the bell is there
+        with pytest.raises(Empty):
+            ticks.get_nowait()
+        threads = [in_thread(lambda: asyncio.run(ask())) for _ in range(2)]
+        try:
+            assert refused.wait(LONG)
+        finally:
+            feed.tick("rb2601")
+            feed.log.end()
+            for thread in threads:
+                thread.join()
+    assert sorted(outcomes) == ["a tick", "refused"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_tasks_cancelled_at_any_moment_lose_no_tick(feed: Feed, seed: int) -> None:
     many = 600
