@@ -45,7 +45,7 @@ def api_on(
         api.Release()
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
     """The condition's first true value; a failure that says what was waited for."""
     deadline = time.monotonic() + timeout
     while True:

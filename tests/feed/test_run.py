@@ -121,7 +121,7 @@ def test_a_feed_from_its_start_to_its_end(
     environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     options = ("--metrics", str(port), "--log-format", "json")
     with manager_at(tmp_path / "notify") as heard, running(path, *options, environment=environment) as process:
-        wait_for(lambda: {b"READY=1", b"WATCHDOG=1"} <= set(heard), "ready, and a sign of life", 60)
+        wait_for(lambda: {b"READY=1", b"WATCHDOG=1"} <= set(heard), "ready, and a sign of life")
         wait_for(lambda: live(name), "live")
         log = TickLog.attach(name)
 

@@ -143,7 +143,7 @@ def test_a_signals_handler_may_stop_a_recorder_wherever_it_is(feed: Feed, tmp_pa
         return found[0] == pid
 
     try:
-        wait_for(ended, "the end of them all", 60)
+        wait_for(ended, "the end of them all")
     finally:
         if not found[0]:
             os.kill(pid, signal.SIGKILL)
