@@ -8,20 +8,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from writing import Feed
 
 from tickengine import cli
 
 
-def test_a_reader_that_has_enough_gets_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("init", "{folder}/feed.toml"), ("front",), ("bars", "{log}", "--oldest")])
+def test_a_reader_that_has_enough_gets_no_traceback(tmp_path: Path, command: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
+    feed = Feed()
     try:
+        arguments = [argument.format(folder=tmp_path, log=feed.log.name) for argument in command]
         done = subprocess.run(
-            [sys.executable, "-m", "tickengine", "init", str(tmp_path / "feed.toml")],
+            [sys.executable, "-m", "tickengine", *arguments],
             stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
     finally:
         os.close(writing)
+        feed.close()
     assert (done.returncode, done.stderr) == (141, "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import queue as stdlib_queue
 import sys
 from collections.abc import Iterable, Iterator
@@ -67,10 +66,7 @@ def run(args: argparse.Namespace) -> int:
         source = _from_engine(args.name, ids, start, {seconds_of(p) for p in args.period or ()})
     else:
         source = _built(TickQueue.attach(args.name, ids, start=start), builder)
-    try:
-        _print(source, args.json, args.count)
-    except BrokenPipeError:  # head, less: they have seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _print(source, args.json, args.count)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import re
 import select
 import signal
@@ -78,10 +77,6 @@ def run(args: argparse.Namespace) -> int:
         try:
             print(front.address, flush=True)
             _wait(front, stats_s, for_s, signalled)
-        except BrokenPipeError:
-            # Whoever read our output is gone: that is an end, not a mistake. Python's own flush at exit
-            # must not trip over it again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             front.stop()
         return 0
