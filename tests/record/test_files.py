@@ -212,9 +212,10 @@ def test_whatever_the_notes_say_it_is_a_recording_or_a_clear_error(notes: list[o
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="there is no recording at"):
         Recording.open(tmp_path / "20260105.ticks")
-    (tmp_path / "20260106.ticks").mkdir()
-    with pytest.raises(RecordingError, match="cannot be read"):
-        Recording.open(tmp_path / "20260106.ticks")
+    for name in ("20260106.ticks", "20260107.notes"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(RecordingError, match=rf"{name}.* cannot be read: Is a directory"):
+            Recording.open(tmp_path / f"{name[:8]}.ticks")
 
 
 def test_a_recorder_refuses_a_foreign_file_under_its_name(feed: Feed, tmp_path: Path) -> None:

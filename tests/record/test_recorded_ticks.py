@@ -12,7 +12,7 @@ from writing import Feed
 
 from tickengine import Closed, ConfigError, TickFlag, TickQueue
 from tickengine._errors import RecordingError
-from tickengine.record import Recorder, Recording, segment
+from tickengine.record import Recorder, Recording, recording, segment
 
 DAY = "20260105"
 # 2026-01-05 09:30:00 in China
@@ -42,6 +42,31 @@ def test_all_ticks_of_the_log_bit_for_bit(feed: Feed, tmp_path: Path) -> None:
     assert found.exchange_inst_id(0) == b"x\xff0" and found.exchange_inst_id(2999) == b"x\xff1"
     assert found.exchange_inst_ids(1, 3).tolist() == [b"x\xff1", b"x\xff0"]
     assert [s.log for s in found.sessions] == [feed.log.name]
+
+
+def test_a_tick_that_comes_while_a_file_is_opened_has_its_notes(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(feed.queue(), tmp_path)
+    ids = iter(("m2605", "IF2512"))
+    whole = recording._whole
+
+    def record(id: str) -> None:
+        feed.tick(id, ExchangeInstID=id[:2].encode())
+        recorder.poll()
+
+    def slow(path: str) -> bytes:
+        raw = whole(path)
+        for id in ids:
+            record(id)
+            break
+        return raw
+
+    record("rb2601")
+    monkeypatch.setattr(recording, "_whole", slow)
+    found = opened(tmp_path)
+    recorder.close()
+    assert found.exchange_inst_ids(0, 3).tolist() == [b"rb", b"m2", b"IF"]
 
 
 def test_goes_on_where_the_file_ends_with_the_same_queue_and_with_another(feed: Feed, tmp_path: Path) -> None:

@@ -58,19 +58,20 @@ class Recording:
             RecordingError: there is no such file, or it is no recording, a damaged one, or one of another version.
         """
         full = os.path.abspath(os.fspath(path))
-        try:
-            raw_notes = _whole(notes_path(full))  # first: no tick may be without its notes
-        except FileNotFoundError:
-            raw_notes = b""
-        try:
-            with open(full, "rb") as file:
-                raw = file.read(HEADER_SIZE)
-                size = os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            raise RecordingError(f"there is no recording at {full!r}") from None
-        except OSError as error:
-            raise damaged(full, f"cannot be read: {error.strerror}") from None
-        return cls(full, raw, size, raw_notes)
+        raw_notes = _notes(full)
+        while True:
+            try:
+                with open(full, "rb") as file:
+                    raw = file.read(HEADER_SIZE)
+                    size = os.fstat(file.fileno()).st_size
+            except FileNotFoundError:
+                raise RecordingError(f"there is no recording at {full!r}") from None
+            except OSError as error:
+                raise damaged(full, f"cannot be read: {error.strerror}") from None
+            # The same before and behind: no tick is without its notes, and none that they speak of is missing.
+            before, raw_notes = raw_notes, _notes(full)
+            if raw_notes == before:
+                return cls(full, raw, size, raw_notes)
 
     @property
     def lost(self) -> int:
@@ -125,6 +126,15 @@ class Recording:
 
     def __repr__(self) -> str:
         return f"Recording({self.path!r}, trading_day={self.trading_day!r}, ticks={len(self.ticks)}, lost={self.lost})"
+
+
+def _notes(path: str) -> bytes:
+    try:
+        return _whole(notes_path(path))
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise damaged(notes_path(path), f"cannot be read: {error.strerror}") from None
 
 
 def _whole(path: str) -> bytes:
