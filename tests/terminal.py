@@ -29,6 +29,8 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                for number in (signal.SIGINT, signal.SIGQUIT):  # as a login gives them, also where ours are ignored
+                    signal.signal(number, signal.SIG_DFL)
                 inherited = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
                 env = {**inherited, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **environment}
