@@ -245,11 +245,11 @@ int Connection::serve(int fd) {
         // Before reading, so that a callback that blocked for the whole limit ends the connection although
         // bytes are waiting. That is what the vendor's library does.
         Clock::time_point now = Clock::now();
-        if (now - last_received >= habits_.silence_limit) return kReasonSilence;
         if (habits_.warns_of_silence && !warned && now - last_received >= warn_after) {
-            warned = true;
+            warned = true;  // first, also where this thread was late for both
             receiver_->silence_warning(static_cast<int>(warn_after.count()));
         }
+        if (now - last_received >= habits_.silence_limit) return kReasonSilence;
         const seconds heartbeat =
             parser_.register_seconds() ? seconds(parser_.register_seconds()) : kHeartbeatInterval;
         if (now - last_sent_ >= heartbeat) {

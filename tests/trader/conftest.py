@@ -38,4 +38,4 @@ def no_thread_of_the_library_stays() -> Iterator[None]:
     from feed_support import wait_for
 
     # A thread that has been joined may still be listed for a moment.
-    wait_for(lambda: not set(os.listdir("/proc/self/task")) - before, "the library's threads to end", 5)
+    wait_for(lambda: not set(os.listdir("/proc/self/task")) - before, "the library's threads to end")

@@ -51,7 +51,7 @@ class Session:
 
     def next(self, kind: str) -> Record:
         """The next record from the queue, which must be *kind*."""
-        record = self.api.next_record(20)
+        record = self.api.next_record(30)
         assert record is not None, f"no {kind} came"
         assert record.kind == kind, f"{record} came, not {kind}"
         return record

@@ -149,7 +149,7 @@ class Peer:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def request(self, tid: int, timeout: float = 10) -> Request:
+    def request(self, tid: int, timeout: float = 30) -> Request:
         """The next request, which must be *tid*."""
         request = self.requests.get(timeout=timeout)
         assert request.tid == tid, f"request {request.tid:04x} came, not {tid:04x}"

@@ -213,7 +213,7 @@ def test_orders_from_a_ring(genuine_trader: str, flow: FlowDirectory) -> None:
         ring.insert(1, ORDER)  # before there is anybody: not sent later, at another price
         taken = CommandRing.attach(ring.name)
         s.api.start_sender(taken)
-        assert s.log.wait(s.kinds().index("epoch_started") + 1, 10)
+        assert s.log.wait(s.kinds().index("epoch_started") + 1, 20)
         s.open_gate(s.log_in())
         peer.request(0x3000)
         for client_id in range(2, 12):

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from children import ended_well, in_child
 from engine_support import ACCOUNT, PRICES, buy, engine_on, rings, settled, until
 from feed_support import wait_for
 
 from tickengine import BusyError, ConfigError, EngineError, ShimError, TickEngineError, VendorLibraryError
 from tickengine.front.trading import TradingFront
+from tickengine.session import LOGINS_CUT_AT_ONCE, LONGEST_CUT_PAUSE, PAUSES_S
 from tickengine.trader.engine import TraderEngine
 from tickengine.trader.journal import TradeLog, TradeLogWriter
 from tickengine.trader.limits import LimitRefused, Limits
@@ -58,7 +59,7 @@ def test_an_order_and_its_end(front: TradingFront, engine: TraderEngine) -> None
     with pytest.raises(EngineError, match="stopped: nothing was sent|lost: nothing was sent"):
         buy(engine)
     assert engine.poll() is not None and order.state == "filled"
-    front.wait_until(timeout=5, max_open_clients=0)
+    front.wait_until(timeout=20, max_open_clients=0)
 
 
 def test_what_it_says_when_it_is_not_started(front: TradingFront, genuine_trader: str, tmp_path: Path) -> None:
@@ -139,20 +140,18 @@ def test_a_killed_parent_takes_it_and_its_ring_with_it(
     process.kill()
     process.communicate(timeout=20)
     wait_for(lambda: gone(pid) and not rings(), "the process and its ring to be gone")
-    front.wait_until(timeout=5, max_open_clients=0)
+    front.wait_until(timeout=20, max_open_clients=0)
 
 
 def test_a_forked_child_cannot_send(engine: TraderEngine) -> None:
     """Two that put into one ring would spoil it."""
     until(engine, lambda: engine.connected, "ready")
-    pid = os.fork()
-    if pid == 0:
-        try:
+
+    def sends() -> None:
+        with pytest.raises(EngineError, match="a forked child"):
             buy(engine)
-        except EngineError as error:
-            os._exit(0 if "a forked child" in str(error) else 2)
-        os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
+
+    assert ended_well(in_child(sends))
 
 
 # ---- coming in ---------------------------------------------------------------------------------
@@ -162,20 +161,22 @@ def test_a_wrong_password_is_tried_once(genuine_trader: str, tmp_path: Path) -> 
     with TradingFront(PRICES, password="another") as front:
         engine = engine_on(front, genuine_trader, tmp_path / "flow")
         engine.start()
-        with pytest.raises(EngineError, match="login refused: 3 .*not tried again"):
-            engine.wait_ready()
         with pytest.raises(EngineError, match="login refused: 3"):
-            engine.join(20)
+            engine.wait_ready()
+        # All of the reason is there with the process's end, which may be a while behind the journal's word.
+        with pytest.raises(EngineError, match="login refused: 3 .*not tried again"):
+            engine.join(30)
         status = engine.status()
-        assert status["state"] == "failed" and "login refused: 3" in status["failure"] and status["restarts"] == 0
+        assert status["state"] == "failed" and "not tried again" in status["failure"] and status["restarts"] == 0
         engine.stop()
         assert (front.report().logins, front.report().logins_refused) == (0, 1)
 
 
-def test_a_front_that_is_there_later(genuine_trader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with engine_on(f"tcp://127.0.0.1:{port}", genuine_trader, tmp_path / "flow") as engine:
+def test_a_front_that_is_there_later(
+    front: TradingFront, genuine_trader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front.refuse_connections()  # its port stays its own
+    with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
         looks: list[None] = []
         catch_up = engine._catch_up
         monkeypatch.setattr(engine, "_catch_up", lambda: (looks.append(None), catch_up()))
@@ -187,10 +188,10 @@ def test_a_front_that_is_there_later(genuine_trader: str, tmp_path: Path, monkey
             buy(engine)
         with pytest.raises(EngineError, match="trading is connecting"):
             engine.query("ReqQryOrder")
-        with TradingFront(PRICES, port=port) as front:
-            engine.wait_ready(30)
-            settled(engine, buy(engine))
-            assert front.report().orders_received == 1
+        front.refuse_connections(False)
+        engine.wait_ready(30)
+        settled(engine, buy(engine))
+        assert front.report().orders_received == 1
 
 
 def test_two_fronts(genuine_trader: str, tmp_path: Path) -> None:
@@ -210,13 +211,17 @@ def test_a_front_that_cuts_every_login_is_not_hammered(
 ) -> None:
     for _ in range(50):
         front.cut_at("login")
+    began = time.monotonic()
     with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
-        front.wait_until(timeout=10, faults_happened=3)
+        front.wait_until(timeout=20, faults_happened=3)
         with pytest.raises(EngineError, match="not ready"):
             engine.wait_ready(2.0)
-        assert front.report().faults_happened <= 6, "one after another, as fast as it goes"
+        cut, passed = front.report().faults_happened, time.monotonic() - began
+        pauses = accumulate(PAUSES_S[min(n, LONGEST_CUT_PAUSE)] for n in range(50))
+        most = LOGINS_CUT_AT_ONCE + sum(pause <= passed for pause in pauses)
+        assert cut <= most, "one after another, as fast as it goes"
         front.clear_faults()
-        engine.wait_ready(20)
+        engine.wait_ready(30)
 
 
 def test_disconnecting_on_purpose(front: TradingFront, engine: TraderEngine) -> None:
@@ -224,7 +229,7 @@ def test_disconnecting_on_purpose(front: TradingFront, engine: TraderEngine) -> 
     until(engine, lambda: waiting.state == "queueing", "the order in the queue")
     engine.disconnect()
     assert engine.status()["state"] == "disconnected" and not engine.connected
-    front.wait_until(timeout=5, max_open_clients=0)
+    front.wait_until(timeout=20, max_open_clients=0)
     front.set_price("rb2605", 2990.0)
     with pytest.raises(EngineError, match="disconnected: nothing was sent"):
         buy(engine)
@@ -237,22 +242,31 @@ def test_disconnecting_on_purpose(front: TradingFront, engine: TraderEngine) -> 
 # ---- asking ------------------------------------------------------------------------------------
 
 
+def the_accounts_own_queries(front: TradingFront, engine: TraderEngine) -> None:
+    """The next ones are a minute away."""
+    engine.wait_ready(20, reconciled=True)
+    until(engine, lambda: engine.funds is not None, "the answer to the last of them")
+
+
 def test_queries(front: TradingFront, engine: TraderEngine) -> None:
     settled(engine, buy(engine))
+    the_accounts_own_queries(front, engine)
+    own, began = front.report().queries, time.monotonic()
     (row,) = engine.query("ReqQryTradingAccount")
     assert (row["BrokerID"], row["AccountID"]) == ("9999", "me")
     assert [o["OrderStatus"] for o in engine.query("ReqQryOrder")] == ["0"]
     assert engine.query("ReqQryInstrument", InstrumentID="rb2605")[0]["PriceTick"] == 1.0
     assert engine.query("ReqQryInstrument", InstrumentID="none") == []
-    times = front.report().query_times
-    assert all(later - earlier >= 0.99 for earlier, later in pairwise(times))
+    # Each may be late at the front, none early.
+    late = [at - began for at in front.report().query_times[own:]]
+    assert len(late) >= 4 and all(seconds >= 0.99 * number for number, seconds in enumerate(late))
     front.refuse_queries(7, times=None)
     with pytest.raises(EngineError, match="ReqQryTrade: error 7"):
         engine.query("ReqQryTrade")
     front.refuse_queries(times=0)
     front.refuse_queries(90, times=1)
     assert len(engine.query("ReqQryTrade")) == 1, "the front asked for another try"
-    front.silence(3)
+    front.silence(600)
     with pytest.raises(EngineError, match=r"ReqQryOrder was not answered within 0\.5 s"):
         engine.query("ReqQryOrder", timeout=0.5)
     front.silence(0)
@@ -260,8 +274,7 @@ def test_queries(front: TradingFront, engine: TraderEngine) -> None:
 
 
 def test_a_query_that_is_cut_off(front: TradingFront, engine: TraderEngine) -> None:
-    engine.wait_ready(20, reconciled=True)
-    wait_for(lambda: front.report().queries >= 4, "the account's own queries")
+    the_accounts_own_queries(front, engine)
     front.cut_at("query")
     with pytest.raises(EngineError, match="the connection was lost"):
         engine.query("ReqQryInstrument")
@@ -318,7 +331,8 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
             with pytest.raises(LimitRefused) as caught:
                 engine.insert(**{**good, **wrong})
             assert caught.value.limit == name.replace("no price", "price_band"), name
-        journaled = [r.kind for r in TradeLog.attach(engine.journal_path).read(records)]
+        with TradeLog.attach(engine.journal_path) as journal:
+            journaled = [r.kind for r in journal.read(records)]
         assert "sending_order" not in journaled and front.report().orders_received == 0
 
         engine.gate.limits = Limits()
@@ -334,7 +348,8 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
         ):
             engine.gate.limits = limits
             if name == "orders_per_second":
-                engine.gate._recent.append(time.monotonic_ns())
+                # Within the last second, for as long as this takes.
+                engine.gate._recent.append(time.monotonic_ns() + 10**15)
                 with pytest.raises(LimitRefused, match="within the last second"):
                     engine.cancel(resting)
             with pytest.raises(LimitRefused) as caught:
