@@ -24,7 +24,8 @@ from .session import TradingSession
 from .settings import TradingSettings
 from .vendor_td import TraderVendorApi
 
-_DRAIN_S = 1.0
+_LOOK_S = 0.0002
+_LOOKS = 5000  # no time by the clock: on a machine that stood still the sender has had none of it either
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +197,10 @@ class SessionApi:
 
     def close_gate(self) -> None:
         """Behind the orders that were given before: they are on their way."""
-        ring, deadline = self._ring, time.monotonic() + _DRAIN_S
-        while ring is not None and self.vendor.gate_open and ring.waiting and time.monotonic() < deadline:
-            time.sleep(0.0002)  # the pace of looking: the sender takes some microseconds for each
+        ring, looks = self._ring, _LOOKS
+        while ring is not None and self.vendor.gate_open and ring.waiting and looks:
+            time.sleep(_LOOK_S)  # the pace of looking: the sender takes some microseconds for each
+            looks -= 1
         self.vendor.close_gate()
 
     def close_on_exec(self) -> None:

@@ -52,7 +52,7 @@ SHORT_S = 1.0
 SESSION_PATIENCE_S = 2.0
 """How long the answer that names the session may be behind one that only says that we are logged in."""
 _STEP_S = 1.0
-LEAVE_S = 1.0
+LEAVE_S = 3.0
 """How long a connection that is ended on purpose waits for the front's word that it has everything."""
 ASKING_STATES = ("logged_in", "ready")
 CONNECTED_STATES = ("connected", "authenticated", *ASKING_STATES)
