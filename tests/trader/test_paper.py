@@ -90,7 +90,7 @@ def test_the_exchange_refuses_what_a_real_one_would() -> None:
     trader.poll()
     order = trader.insert("rb2605", "0", "0", 3005.0, 50)
     trader.poll()
-    assert (order.state, order.ErrorID) == ("rejected", 31)
+    assert (order.state, order.ErrorID) == ("rejected", 31) and order.ErrorMsg
 
 
 def test_lots_of_the_day_before_are_closed_by_their_offset() -> None:
@@ -108,7 +108,7 @@ def test_lots_of_the_day_before_are_closed_by_their_offset() -> None:
 
 @pytest.mark.parametrize(
     "wrong", [("rb2605", "buy", "0", 3000.0, 1), ("rb2605", "0", "open", 3000.0, 1), ("", "0", "0", 3000.0, 1),
-              ("rb2605", "0", "0", 3000.0, 1.0)],
+              ("rb2605", "0", "0", 3000.0, 1.0), ("rb2605", "0", "0", "3000 yuan", 1), ("rb2605", "0", "0", None, 1)],
 )  # fmt: skip
 def test_wrong_arguments_are_named(trader: PaperTrader, wrong: tuple) -> None:
     with pytest.raises(ConfigError, match="must be"):

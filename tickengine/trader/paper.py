@@ -153,15 +153,15 @@ class PaperTrader(Trader):
             kept = flow.messages[self._told]
             self._told += 1
             kind, fid = _KINDS[kept.tid]
-            error_id = 0
+            error: dict[str, Any] = {"ErrorID": 0, "ErrorMsg": ""}
             data: dict[str, Any] | None = None
             for part in kept.parts:
                 found, body = int.from_bytes(part[:2], "big"), part[4:]
                 if found == FID_RSP_INFO:
-                    error_id = layouts.decode(FID_RSP_INFO, body)["ErrorID"]
+                    error = _texts(layouts.decode(FID_RSP_INFO, body))
                 elif found == fid:
                     data = _texts(layouts.decode(fid, body))
-            self._add(kind, data=data, error_id=error_id)
+            self._add(kind, data=data, error_id=error["ErrorID"], error_msg=error["ErrorMsg"])
 
     def _answer(self, kind: str, tid: int) -> None:
         query = QUERIES[tid]

@@ -124,8 +124,12 @@ class Trader:
             raise ConfigError(f"volume {volume!r} must be a whole number of lots")
         if not isinstance(instrument_id, str) or not instrument_id:
             raise ConfigError(f"instrument_id {instrument_id!r} must be the id of an instrument")
+        try:
+            limit_price = float(price)
+        except (TypeError, ValueError):
+            raise ConfigError(f"price {price!r} must be a number") from None
         self._catch_up()
-        wish = Wish(instrument_id, direction, offset, float(price), volume)
+        wish = Wish(instrument_id, direction, offset, limit_price, volume)
         self.gate.check(wish, time.monotonic_ns())
         client_id = self._next_client_id()
         exchange = exchange_id or exchange_of(instrument_id)
