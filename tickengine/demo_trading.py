@@ -94,7 +94,7 @@ class _Story:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         # Killed between the journal's word and the library's, it never left: the front, when asked, does not have it.
-        self._until(lambda: order.is_final or order.state == "missing")
+        self._until(lambda: order.is_settled or order.state == "missing")
 
     def end(self, report: TradingReport) -> int:
         """Compare with the front."""
