@@ -55,9 +55,11 @@ def test_nowhere(
         engine = TraderEngine(
             front.address, "9999", "me", hidden.password, "app", hidden.auth_code, str(flow), library=genuine_trader
         )
+        front.silence(600)  # what is refused ends its process, which is to be looked at before
         engine.start()
         assert engine.pid is not None
         places: dict[str, Any] = {**of_process(engine.pid), **on_disk(flow)}
+        front.silence(0)
         if "refused" in way:
             with pytest.raises(EngineError, match="refused") as caught:
                 engine.wait_ready()
