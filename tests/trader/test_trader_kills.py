@@ -148,9 +148,13 @@ def test_a_library_that_does_not_come_back_is_noticed(
     options = {"library": genuine_trader, "limits": NO_LIMITS, "watchdog": 10.0, "restart": False}
     with HangingEngine(front.address, *ACCOUNT, str(tmp_path / "flow"), **options) as engine:  # type: ignore[arg-type]
         engine.wait_ready()
+        front.delay_returns(600)
+        order = buy(engine)
+        until(engine, lambda: order.state == "sent", "sent")
         with pytest.raises(EngineError, match=r"hung in the vendor library's ReqQryTrade for \d+ s and was killed"):
             engine.join(60)
         assert engine.status()["state"] == "lost"
+        assert order.state == "unknown", "no process will say so, its supervisor must"
     assert "the session has stood still for 3 s, in the vendor library's ReqQryTrade" in caplog.text
 
 
