@@ -18,7 +18,8 @@ PRICES = {"rb2605": 3000.0, "m2605": 2950.0}
 
 @pytest.fixture
 def front() -> Iterator[TradingFront]:
-    with TradingFront(PRICES) as front:
+    # With such a time-out for sending nothing can be mistaken for being done at once.
+    with TradingFront(PRICES, send_timeout_s=3600.0) as front:
         yield front
 
 

@@ -209,6 +209,7 @@ def test_two_fronts(genuine_trader: str, tmp_path: Path) -> None:
 def test_a_front_that_cuts_every_login_is_not_hammered(
     front: TradingFront, genuine_trader: str, tmp_path: Path
 ) -> None:
+    """The library connects again within a millisecond."""
     for _ in range(50):
         front.cut_at("login")
     began = time.monotonic()

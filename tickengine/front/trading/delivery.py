@@ -46,6 +46,7 @@ class Delivery:
             self.next_number += len(packets)
             if session.cut is not None:
                 self._cut(connection, session, now)
+                dues.append(now)  # the next turn carries it out
         return min((due for due in dues if due is not None), default=None)
 
     def _cut(self, connection: Connection, session: TradingSession, now: float) -> None:
