@@ -241,6 +241,16 @@ def test_a_second_login_answer_names_the_session_that_counts(world: World) -> No
     assert world.session.state == "ready"
 
 
+def test_a_login_of_the_programs_own_takes_the_place_of_the_next_try(world: World) -> None:
+    world.connect()
+    world.answer_authentication()
+    world.answer_login(7)
+    world.sleep(0.5)
+    assert world.session.log_in() == 0
+    world.sleep(5)  # its answer takes longer than the pause that was begun
+    assert world.count("login") == 2
+
+
 # ---- cuts --------------------------------------------------------------------------------------
 
 

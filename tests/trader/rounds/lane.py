@@ -20,7 +20,6 @@ from tickengine.trader.account import AccountState
 from tickengine.trader.journal import TradeLog
 
 _SPAWN = multiprocessing.get_context("spawn")
-AGREE_S = 10.0
 _LOOK_S = 0.01
 
 
@@ -158,7 +157,7 @@ class Lane:
         account = fold(AccountState(), self._folder.name, folded)
         again = picture(account)
         assert seen == again, f"the strategy's book {seen}\nis not the journal's {again}"
-        deadline = time.monotonic() + AGREE_S
+        deadline = time.monotonic() + PATIENCE_S
         while found := differences(fold(account, self._folder.name), self._front.report(), self._quick):
             if time.monotonic() > deadline:
                 raise AssertionError("\n".join(found))
