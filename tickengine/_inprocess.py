@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ._errors import ConfigError, EngineError
 from ._secret import hidden
+from ._signals import Latch
 
 logger = logging.getLogger("tickengine")
 
@@ -89,7 +90,7 @@ class InProcessApi(metaclass=_Starter):
         self._started = True
         arguments = self._pending.arguments
         del self._pending  # it holds the password
-        self._released = threading.Event()
+        self._released = Latch()  # `Release` may be called in a signal handler, in the middle of `Join`
         self._releasing = threading.Lock()
         self._pid = os.getpid()
         self._reports = _Reports(self._goes_on)

@@ -1,4 +1,4 @@
-"""Signals for a main thread that waits: as bytes in a pipe for `select`, or as an order to stop."""
+"""Signals for a main thread that waits: as bytes in a pipe for `select`, or as a latch."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class StopOrder:
-    """Given once, from any thread or signal handler, to a thread that asks or waits for it.
+class Latch:
+    """Set once, from any thread or signal handler, for the threads that ask or wait for it.
 
     No `threading.Event`: a handler would wait for ever for its lock when the thread that it interrupts has it.
     """
 
     def __init__(self) -> None:
-        self._given = False
+        self._set = False
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may interrupt its get
 
-    def give(self) -> None:
-        self._given = True
+    def set(self) -> None:
+        self._set = True
         self._wake.put(None)
 
-    def given(self) -> bool:
-        return self._given
+    def is_set(self) -> bool:
+        return self._set
 
-    def wait(self, seconds: float) -> None:
-        """At most so long."""
-        if not self._given:
+    def wait(self, timeout: float) -> bool:
+        """At most so many seconds. Returns whether it is set."""
+        if not self._set:
             try:
-                self._wake.get(timeout=seconds)
+                self._wake.get(timeout=timeout)
             except queue.Empty:
                 pass
+            else:
+                self._wake.put(None)  # for the next one who waits
+        return self._set
 
 
 @contextmanager

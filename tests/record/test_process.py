@@ -134,21 +134,7 @@ def test_a_signals_handler_may_stop_a_recorder_wherever_it_is(feed: Feed, tmp_pa
             sys.settrace(None)
 
     queue = feed.queue()
-    pid = in_child(stopped_at_each_line)
-    found = (0, 0)
-
-    def ended() -> bool:
-        nonlocal found
-        found = os.waitpid(pid, os.WNOHANG)
-        return found[0] == pid
-
-    try:
-        wait_for(ended, "the end of them all")
-    finally:
-        if not found[0]:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-    assert found[1] == 0
+    assert ended_well(in_child(stopped_at_each_line))
 
 
 def test_stopped_at_once_it_has_recorded_what_was_there(feed: Feed, tmp_path: Path) -> None:

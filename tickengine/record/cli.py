@@ -11,7 +11,7 @@ import sys
 
 from .._coming import Coming
 from .._errors import ConfigError, RecordingError
-from .._signals import StopOrder
+from .._signals import Latch
 from ..log import TickLog
 from ..queue import TickQueue
 from .exporting import export
@@ -51,11 +51,11 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
 def run_record(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     ids = None if args.instruments is None else [name.strip() for name in args.instruments.split(",")]
-    stopping = StopOrder()
+    stopping = Latch()
     running: list[Recorder] = []
 
     def stop(*_: object) -> None:
-        stopping.give()
+        stopping.set()
         for recorder in running:
             recorder.stop()
 
@@ -66,7 +66,7 @@ def run_record(args: argparse.Namespace) -> int:
         while (log := _attach(args.name, args.wait, last, stopping)) is not None:
             last = log.info().unique_id
             _record(log, ids, args, running, stopping, days)
-            if not args.wait or stopping.given():
+            if not args.wait or stopping.is_set():
                 break
     finally:
         for number, handler in before.items():
@@ -77,12 +77,12 @@ def run_record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _attach(name: str, wait: bool, last: int, stopping: StopOrder) -> TickLog | None:
+def _attach(name: str, wait: bool, last: int, stopping: Latch) -> TickLog | None:
     """The engine's log; with *wait* another one than *last*. None: to be stopped before it came."""
     if not wait:
         return TickLog.attach(name)
     said, coming = False, Coming(name)
-    while not stopping.given():
+    while not stopping.is_set():
         log = coming.look()
         if log is not None:
             if log.info().unique_id != last:
@@ -100,7 +100,7 @@ def _record(
     ids: list[str] | None,
     args: argparse.Namespace,
     running: list[Recorder],
-    stopping: StopOrder,
+    stopping: Latch,
     days: set[str],
 ) -> None:
     # From the oldest record on: what the file has already is passed over.
@@ -109,7 +109,7 @@ def _record(
         running[:] = [recorder]
         try:
             queue.bind(log)
-            if stopping.given():
+            if stopping.is_set():
                 recorder.stop()
             print(f"recording {log.name!r} into {os.path.abspath(args.dir)}", flush=True)
             recorder.run()

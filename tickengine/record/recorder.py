@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._errors import Closed, ConfigError, RecordingError
-from .._signals import StopOrder
+from .._signals import Latch
 from .._taking import ROWS
 from ..log import TickLog
 from ..queue import TickQueue
@@ -58,7 +58,7 @@ class Recorder:
         self._queue = queue
         self._ids = queue.instruments
         self._interval = interval
-        self._stopping = StopOrder()
+        self._stopping = Latch()
         self._log: TickLog | None = None
         self._capacity = 0
         self._unwritten: npt.NDArray[np.void] | None = None
@@ -110,7 +110,7 @@ class Recorder:
             BusyError: another process reads the queue.
         """
         try:
-            while not self._stopping.given():
+            while not self._stopping.is_set():
                 flood = self.poll() > self._capacity // 4
                 if self.blocked or not flood:
                     self._stopping.wait(_RETRY_S if self.blocked else self._pause())
@@ -126,7 +126,7 @@ class Recorder:
 
     def stop(self) -> None:
         """End `run` after what is there now. From any thread or signal handler."""
-        self._stopping.give()
+        self._stopping.set()
 
     def _pause(self) -> float:
         """Long enough to cost nothing, short enough that the log cannot come round meanwhile."""
