@@ -173,6 +173,17 @@ def test_delayed_answers_come_late_and_in_order() -> None:
     assert front.stats().logins == 1
 
 
+def test_answers_that_still_wait_leave_when_the_delay_is_ended() -> None:
+    with Front(NumberedMarket(IDS)) as front, FtdClient(front.address) as client:
+        client.login()
+        front.delay_answers(3600)
+        client.ask(IDS[:2])
+        front.wait_until(subscribers=1, subscriber_ids=2, timeout=20)
+        assert client.take_acknowledgements() == {}
+        front.delay_answers(0)
+        client.answer(wire.TID_SUBSCRIBE_ANSWER)
+
+
 def test_quiet_line_gets_heartbeats() -> None:
     with Front(NumberedMarket(IDS), heartbeat_s=0.1) as front, FtdClient(front.address) as client:
         client.read_until(lambda: client.heartbeats >= 3, "three heartbeats")

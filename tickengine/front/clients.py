@@ -116,7 +116,7 @@ class Clients:
             self._end_cut(connection, now)
             return
         if not silent:
-            connection.release_late(now)
+            connection.release_late(now, everything=self.answer_delay_s == 0)
             if connection.idle and now - connection.last_sent >= self._heartbeat_s:
                 connection.send(wire.HEARTBEAT, now)
                 self.heartbeats_sent += 1

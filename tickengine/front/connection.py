@@ -182,9 +182,9 @@ class Connection:
         self._runs_waiting += 1
         self._append(_Piece(data, run), now)
 
-    def release_late(self, now: float) -> None:
-        """Queue the delayed answers whose time has come."""
-        while self._late and self._late[0][0] <= now:
+    def release_late(self, now: float, *, everything: bool) -> None:
+        """Queue the delayed answers whose time has come, or all."""
+        while self._late and (everything or self._late[0][0] <= now):
             data = self._late.popleft()[1]
             self._append(_Piece(memoryview(data), None), now)
 

@@ -157,7 +157,7 @@ class Controls:
         self._control("login_missing", "answer", times)
 
     def delay_answers(self, seconds: float) -> None:
-        """Send every answer *seconds* after its request; 0 ends it."""
+        """Send every answer *seconds* after its request; 0 ends it, and what still waits leaves at once."""
         self._control("delay_answers", checked_seconds(seconds, "delay of answers"))
 
     def acknowledge_only(self, ids: int | None) -> None:
