@@ -64,8 +64,8 @@ class _Engine(Child):
         try:
             session.subscribe(ids)
         except ConfigError as error:
-            logger.error("subscribe: %s; none of its %d instruments is subscribed", error, len(ids))
             self.reporter.send("unfit", ids)
+            logger.error("subscribe: %s; none of its %d instruments is subscribed", error, len(ids))
 
     def end(self, _session: Session) -> None:
         self._log.end()
