@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from feed_support import IDS, SPAWN, engine_on
+from feed_support import IDS, SPAWN, engine_on, wait_for
 
 from tickengine import (
     ConfigError,
@@ -118,19 +119,22 @@ def test_the_trader_library_is_told_apart(genuine: str) -> None:
 
 @pytest.mark.genuine
 def test_an_unreachable_front_is_named_with_the_reason(genuine: str) -> None:
-    with Front(NumberedMarket(IDS)) as front:
-        address = front.address
-    with engine_on(address, genuine, IDS, []) as engine:
-        with pytest.raises(EngineError, match=f"{address}: connection refused"):
-            engine.wait_live(5)
-        assert engine.status()["state"] == "connecting"
+    with socket.socket() as taken:  # and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        with engine_on(address, genuine, IDS, []) as engine:
+            wait_for(lambda: engine.status()["front_error"], "a reason")
+            with pytest.raises(EngineError, match=f"{address}: connection refused"):
+                engine.wait_live(0.1)
+            assert engine.status()["state"] == "connecting"
 
 
 @pytest.mark.genuine
 def test_a_front_whose_name_does_not_resolve_is_named(genuine: str) -> None:
     with engine_on("tcp://no-such-host.invalid:41213", genuine, IDS, []) as engine:
+        wait_for(lambda: engine.status()["front_error"], "a reason", 60)
         with pytest.raises(EngineError, match="'no-such-host.invalid' does not resolve"):
-            engine.wait_live(8)
+            engine.wait_live(0.1)
 
 
 def test_a_flow_directory_that_cannot_be_made_or_written(tmp_path: Path) -> None:

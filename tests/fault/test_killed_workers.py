@@ -19,7 +19,7 @@ from tickengine import Closed, TickQueue
 
 IDS = ["rb2601", "IF2512", "m2605"]
 KILLS = 1000
-NUMBERS = 1 << 21  # more ticks than the feed can write meanwhile
+NUMBERS = 1 << 22  # more ticks than the feed can write meanwhile: 60 at most in a millisecond at least
 
 # How each queue is read, and which ticks it is for.
 QUEUES: list[tuple[str, list[str] | None, str]] = [

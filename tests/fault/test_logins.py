@@ -52,8 +52,8 @@ def queue() -> Iterator[TickQueue]:
 
 
 def _live(api: MdApi) -> dict[str, Any]:
-    wait_for(lambda: api.status()["state"] == "live", "state live")
-    return api.status()
+    status: dict[str, Any] = wait_for(lambda: (s := api.status())["state"] == "live" and s, "state live")
+    return status
 
 
 def _names(queue: TickQueue) -> list[str]:
@@ -116,7 +116,7 @@ def test_refusals_nobody_knows_are_counted_over_cuts(
     front.refuse_logins(9999)
     with api_on(front.address, genuine, IDS, [queue]) as api:
         for refused in range(1, 5):
-            wait_for(lambda refused=refused: front.stats().logins_refused == refused, f"refusal {refused}")
+            wait_for(lambda refused=refused: front.stats().logins_refused >= refused, f"refusal {refused}")
             front.cut()
         with pytest.raises(EngineError, match="login refused 5 times: 9999"):
             api.Join()
@@ -127,12 +127,14 @@ def test_refusals_nobody_knows_are_counted_over_cuts(
 def test_a_refusal_that_passes_is_waited_for_however_often_it_comes(
     genuine: str, front: Front, pauses: Any, error_id: int
 ) -> None:
-    front.refuse_logins(error_id, times=12)
+    front.refuse_logins(error_id)
     with api_on(front.address, genuine, IDS) as api:
         why = wait_for(lambda: api.status()["front_error"], "a reason in the status")
         assert why.startswith(f"login refused: {error_id} ") and why.endswith("; next try in 0.02 s")
+        wait_for(lambda: front.stats().logins_refused >= 12, "the twelfth refusal")
+        front.refuse_logins(times=0)
         status = _live(api)
-    assert (front.stats().logins_refused, front.stats().logins, status["logins"]) == (12, 1, 1)
+    assert (front.stats().connections, front.stats().logins, status["logins"]) == (1, 1, 1)
     assert status["front_error"] == ""
 
 
@@ -163,25 +165,32 @@ def test_a_login_without_an_answer_is_overdue_and_made_again(
     genuine: str, front: Front, queue: TickQueue, pauses: Callable[..., None], missing: str
 ) -> None:
     pauses(login_s=0.3)
-    getattr(front, missing)(3)
+    getattr(front, missing)()
     with api_on(front.address, genuine, IDS, [queue]) as api:
         why = wait_for(lambda: api.status()["front_error"], "a reason in the status")
         assert "the login was not answered within 0.3 s" in why
+        wait_for(lambda: front.stats().logins >= 3, "the third login")
+        getattr(front, missing)(0)
         status = _live(api)
-    assert (front.stats().logins, status["logins"], status["front_error"]) == (4, 1, "")
-    assert _names(queue)[1:7] == ["front_connected", *["login_overdue"] * 3, "logged_in", "subscribed"]
+    assert (status["logins"], status["front_error"], status["disconnects"]) == (1, "", 0)
+    names = _names(queue)
+    overdue = names.index("logged_in") - 2
+    assert names[1 : overdue + 2] == ["front_connected", *["login_overdue"] * overdue]
+    # On a slow machine an answer may come after its time, when the next login is on its way: two are there then.
+    assert overdue >= 3 and front.stats().logins in (overdue, overdue + 1)
+    assert names.count("subscribed") == 1 and "front_disconnected" not in names
 
 
 def test_an_answer_that_comes_late_is_taken_and_leaves_no_pause(
     genuine: str, front: Front, pauses: Callable[..., None]
 ) -> None:
     pauses(FOR_EVER, login_s=0.2)
-    front.delay_answers(1.0)
+    front.delay_answers(3600)
     with api_on(front.address, genuine, IDS) as api:
         wait_for(lambda: "not answered" in api.status()["front_error"], "the login overdue")
+        front.delay_answers(0)
         status = _live(api)
         assert (status["logins"], status["front_error"]) == (1, "")
-        front.delay_answers(0)
         pauses(FOR_EVER)
         front.cut()
         wait_for(lambda: api.status()["logins"] == 2, "the login after the cut, at once")
@@ -192,13 +201,16 @@ def test_an_answer_that_comes_late_is_taken_and_leaves_no_pause(
 def test_the_second_of_two_answers_changes_nothing(
     genuine: str, front: Front, queue: TickQueue, pauses: Callable[..., None], second: Any
 ) -> None:
-    pauses((0.2, *FOR_EVER), login_s=0.8)
-    front.delay_answers(2.0)
+    pauses((0.02, *FOR_EVER), login_s=3600)
+    front.delay_answers(3600)
     with api_on(front.address, genuine, IDS, [queue]) as api:
         front.wait_until(logins=1, timeout=20)
         if second != "accepted":
             front.refuse_logins(second, times=1)
-        wait_for(lambda: front.stats().logins + front.stats().logins_refused == 2, "the second login")
+        session = api._session
+        with session._lock:  # not before the first one has its deadline
+            session._set_timer("login_answer", 0.0)
+        wait_for(lambda: (s := front.stats()).logins + s.logins_refused == 2, "the second login")
         front.delay_answers(0)
         front.refuse_logins(times=0)
         _live(api)
@@ -259,5 +271,5 @@ def test_a_login_that_could_not_be_sent_leaves_no_pause_for_the_next_connection(
     pauses(FOR_EVER, at_once=1 << 30)
     front.accept_and_close(500)
     with api_on(front.address, genuine, IDS) as api:
-        front.wait_until(connections=501, timeout=20)
+        front.wait_until(connections=501, timeout=60)
         _live(api)

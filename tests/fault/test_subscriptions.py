@@ -32,8 +32,8 @@ def _answer(ids: list[str], error_id: int = 0) -> bytes:
 
 
 def _state(api: MdApi, state: str) -> dict[str, Any]:
-    wait_for(lambda: api.status()["state"] == state, f"state {state}")
-    return api.status()
+    status: dict[str, Any] = wait_for(lambda: (s := api.status())["state"] == state and s, f"state {state}")
+    return status
 
 
 def _next(queue: TickQueue, name: str) -> Event:
@@ -95,7 +95,8 @@ def test_what_is_not_acknowledged_is_asked_for_until_it_is(
     front.acknowledge_only(answered)
     with api_on(front.address, genuine, IDS, [queue]) as api:
         wait_for(lambda: api.status()["subscribed"] == answered and front.stats().logins, f"{answered} acknowledged")
-        assert _next(queue, "ack_overdue").Value == len(IDS) - answered
+        while (overdue := _next(queue, "ack_overdue").Value) != len(IDS) - answered:
+            assert overdue > len(IDS) - answered  # the answers to the others were late, too
         assert (api.status()["state"], api.status()["unacknowledged"]) == ("logged_in", len(IDS) - answered)
         front.acknowledge_only(None)
         assert _state(api, "live")["subscribed"] == len(IDS)
@@ -107,7 +108,7 @@ def test_a_refusal_from_before_the_login_does_not_count(
 ) -> None:
     """It answers a request that went out while the connection was changing: "not logged in"."""
     monkeypatch.setattr(session, "PAUSES_S", (60.0,) * 7)
-    front.delay_answers(1.0)
+    front.delay_answers(3600)
     with api_on(front.address, genuine, IDS) as api:
         front.wait_until(logins=1, timeout=20)
         front.send_raw(_answer(IDS, 6))
@@ -128,7 +129,8 @@ def test_answers_are_no_ticks_and_silence_is_seen_all_the_same(
         _state(api, "stale")
         front.send_raw(_answer(IDS[:2]))
         stale = _next(queue, "stale")
-        assert (stale.Value, stale.words, stale.words_zh) == (2, "no tick for 2 s", "2 秒没有行情")
+        seconds = stale.Value
+        assert seconds >= 2 and (stale.words, stale.words_zh) == (f"no tick for {seconds} s", f"{seconds} 秒没有行情")
         for _ in range(3):
             _next(queue, "subscribe_refused")
         assert api.status()["state"] == "stale"
