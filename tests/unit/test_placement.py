@@ -97,12 +97,12 @@ class Started:
         self._first, self._did, self._end = first, threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self._did.wait(10)
+        assert self._did.wait(20)
 
     def _run(self) -> None:
         self._first()
         self._did.set()
-        self._end.wait(30)
+        self._end.wait(60)
 
     def end(self) -> None:
         self._end.set()
