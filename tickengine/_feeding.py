@@ -75,8 +75,15 @@ class Feeding(Supervised):
 
     def _say(self, why: str) -> None:
         """For whoever looks at the status from outside. The next session's own words follow."""
-        assert self._log is not None
-        self._log.set_status_text({**self._log.status_text(), "state": "connecting", "front_error": why[:300]})
+        self.log.set_status_text({**self._said(), "state": "connecting", "front_error": why[:300]})
+
+    def _said(self) -> dict[str, Any]:
+        """The status that the last session has left."""
+        try:
+            return self.log.status_text()
+        except ShimError as error:  # damaged, or its writer was killed over it
+            logger.error("%s", error)
+            return {}
 
     def _report_lost(self, status: int | None, hung: Watchdog | None) -> None:
         report_lost(self.log, status, hung)
@@ -85,12 +92,7 @@ class Feeding(Supervised):
         log = self._log
         if log is not None:
             if self._failure:
-                try:
-                    said = log.status_text()
-                except ShimError as error:  # damaged, or its writer was killed over it
-                    logger.error("%s", error)
-                    said = {}
-                log.set_status_text({**said, "state": "failed", "failure": self._failure[:500]})
+                log.set_status_text({**self._said(), "state": "failed", "failure": self._failure[:500]})
             log.end()
             for forwarder in self._forwarders:
                 forwarder.stop(drain=True)

@@ -256,9 +256,10 @@ class Supervised:
                 logger.error("%s", words)
                 break
             self._restarts += 1  # before the new process can be seen live
-            attempt = self._launch_again(words, attempt)
-            if self._stopping.is_set():
+            tried = self._launch_again(words, attempt)
+            if tried is None:
                 break
+            attempt = tried  # `stop` may have come meanwhile: the new process hears of it as any other
         self._end()
         self._ended.set()
         _running.discard(self)
@@ -299,8 +300,8 @@ class Supervised:
             elif process.sentinel in ready:
                 return hung
 
-    def _launch_again(self, words: str, attempt: int) -> int:
-        """After growing pauses, until there is a process or `stop` is called. Returns the next attempt's number.
+    def _launch_again(self, words: str, attempt: int) -> int | None:
+        """After growing pauses, until there is a process: returns the next attempt's number. None: `stop` was called.
 
         It never gives up: the arguments have been good once, so what is missing now (room in the flow directory,
         descriptors, memory, the library's file) may come back.
@@ -311,7 +312,7 @@ class Supervised:
             logger.error("%s; starting it again in %g s", words, pause)
             self._say(words)
             if self._stopping.wait(pause):
-                return attempt
+                return None
             epoch = self._epoch()
             try:
                 self._launch()
@@ -331,8 +332,10 @@ class Supervised:
         if self._supervisor is None or os.getpid() != self._pid:
             return
         if not self._stopping.is_set():
-            self._stopping.set()
-            os.write(self._wake_w, b"s")
+            try:
+                self._stopping.set()
+            finally:  # a Ctrl-C that comes just now must not keep it from the supervisor
+                os.write(self._wake_w, b"s")
         if not self._ended.wait(timeout):
             process = self._process
             if process is not None and process.is_alive():

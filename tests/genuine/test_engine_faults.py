@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from feed_support import IDS, check_ticks, engine_on, numbers_of, wait_for
 
-from tickengine import Closed, Event, TickEngine, TickLog, TickQueue, _supervisor
+from tickengine import Closed, Event, ShimError, TickEngine, TickLog, TickQueue, _supervisor
+from tickengine._watchdog import Watchdog
 from tickengine.front import Front, FrontProcess, MarketSpec, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(180)]
@@ -117,12 +118,22 @@ def test_a_life_long_enough_makes_the_pauses_short_again(
     genuine: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.1, 0.2))
-    monkeypatch.setattr(_supervisor, "_HEALTHY_S", 4.0)
+    monkeypatch.setattr(_supervisor, "_HEALTHY_S", 3600.0)
+    heard: list[int] = []
+    beaten = Watchdog._beaten
+
+    def hear(self: Watchdog) -> bool:
+        found = beaten(self)
+        heard.extend([self._pid] * found)
+        return found
+
+    monkeypatch.setattr(Watchdog, "_beaten", hear)
     with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, genuine, IDS, []) as running:
         for restart, long in enumerate((False, False, True)):
             wait_for(lambda restart=restart: running.log.info().epoch == restart + 1, "an engine process")
-            until = time.monotonic() + (5.0 if long else 0.0)
-            wait_for(lambda until=until: time.monotonic() >= until, "its life")
+            if long:  # told by what is enough, not by a clock: it has run, and was heard of
+                monkeypatch.setattr(_supervisor, "_HEALTHY_S", 0.0)
+                wait_for(lambda: running.pid in heard, "a sign of its life")
             assert running.pid is not None
             os.kill(running.pid, signal.SIGKILL)
         wait_for(lambda: running.log.info().epoch == 4, "the last one")
@@ -133,12 +144,14 @@ def test_a_life_long_enough_makes_the_pauses_short_again(
 def test_the_words_about_a_death_name_the_signal_and_are_in_the_status(
     genuine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (3.0,))
+    monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.01,))
     with (
         Front(NumberedMarket(IDS), rate=100) as front,
         engine_on(front.address, genuine, IDS, [], name="faults-words") as running,
     ):
         running.wait_live()
+        seen, launch = threading.Event(), running._launch
+        monkeypatch.setattr(running, "_launch", lambda: seen.wait(60) and launch())
         pid = running.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -146,9 +159,31 @@ def test_the_words_about_a_death_name_the_signal_and_are_in_the_status(
         words = f"the engine process {pid} died with status -9 (SIGKILL: somebody, or the kernel for want of memory"
         wait_for(lambda: outside.status()["front_error"].startswith(words), "the reason in the status")
         assert outside.status()["state"] == "connecting"
+        seen.set()
         running.wait_live()
         assert outside.status()["front_error"] == ""
     assert words in caplog.text
+
+
+def test_a_process_killed_while_it_wrote_its_status_is_followed_by_another(genuine: str, quick: None) -> None:
+    """It leaves the status locked: odd, as while it is being written (docs/layout.md)."""
+    with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, genuine, IDS, []) as running:
+        running.wait_live()
+        first = running.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        wait_for(lambda: _states(first) == {"T"}, "all its threads to stand still")
+        with open(running.log.path, "r+b") as log:
+            log.seek(448)
+            version = int.from_bytes(log.read(4), "little")
+            log.seek(448)
+            log.write((version | 1).to_bytes(4, "little"))
+        with pytest.raises(ShimError, match="being written by a process that has stopped"):
+            running.status()
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: running.pid != first, "another engine process")
+        running.wait_live()
+        assert running.status()["restarts"] == 1
 
 
 @pytest.fixture
@@ -184,9 +219,10 @@ def test_a_flow_directory_that_cannot_be_used_for_a_while_is_waited_for(
         engine_on(front.address, genuine, IDS, [], page_dir=str(flow)) as running,
     ):
         running.wait_live()
+        assert running.pid is not None
+        os.kill(running.pid, signal.SIGSTOP)  # it makes no files meanwhile
         shutil.rmtree(flow)
         flow.write_text("a file in its place")
-        assert running.pid is not None
         os.kill(running.pid, signal.SIGKILL)
         wait_for(lambda: caplog.text.count("could not be started again") >= 3, "some tries")
         assert "cannot be made" in running.status()["front_error"]
@@ -206,6 +242,27 @@ def test_stop_ends_the_tries_at_once(own_library: Path, monkeypatch: pytest.Monk
         assert running.join(0) and running.status()["state"] == "stopped"
 
 
+def test_a_stop_while_the_next_process_starts_ends_that_one_too(
+    genuine: str, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Front(NumberedMarket(IDS), rate=100) as front, engine_on(front.address, genuine, IDS, []) as running:
+        running.wait_live()
+        first, await_ready, stopper = running.pid, running._await_ready, threading.Thread(target=running.stop)
+
+        def ready_when_told_to_stop() -> None:
+            await_ready()
+            stopper.start()
+            wait_for(running._stopping.is_set, "the stop")
+
+        monkeypatch.setattr(running, "_await_ready", ready_when_told_to_stop)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        assert running.join(20)
+        assert running.pid != first and not running.is_alive()
+        assert running.status()["state"] == "stopped"
+        stopper.join(20)
+
+
 def test_an_instrument_that_the_library_cannot_take_is_refused_and_hurts_nothing(
     genuine: str, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -214,8 +271,8 @@ def test_an_instrument_that_the_library_cannot_take_is_refused_and_hurts_nothing
         running.wait_live()
         running.subscribe(["x" * 40])
         running.subscribe([IDS[3]])
-        wait_for(lambda: running.status()["subscribed"] == 4, "the next subscription")
-        assert running.status()["state"] == "live" and running.status()["unacknowledged"] == 0
+        wanted = {"subscribed": 4, "unacknowledged": 0, "state": "live"}
+        wait_for(lambda: running.status().items() >= wanted.items(), "the next subscription")
         wait_for(lambda: f"'{'x' * 40}' must have 1 to 30 bytes" in caplog.text, "the refusal")
         first = running.pid
         assert first is not None
@@ -224,22 +281,35 @@ def test_an_instrument_that_the_library_cannot_take_is_refused_and_hurts_nothing
         assert running.status()["subscribed"] == 4
 
 
+def _states(pid: int) -> set[str]:
+    """Of all its threads."""
+    return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
+
+
 def _descriptors(pid: int | str) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def test_twenty_restarts_leak_no_descriptor_and_no_thread(genuine: str, quick: None) -> None:
     with Front(NumberedMarket(IDS), rate=500) as front, engine_on(front.address, genuine, IDS, []) as running:
-        counts = []
+        usual: list[int] = []
+
+        def no_more_than_usual() -> bool:
+            assert running.pid is not None
+            now = [_descriptors("self"), _descriptors(running.pid), len(os.listdir("/proc/self/task"))]
+            usual.extend([] if usual else now)
+            return all(count <= first for count, first in zip(now, usual))
+
         for restart in range(21):
             wait_for(lambda restart=restart: running.log.info().epoch == restart + 1, "an engine process")
             running.wait_live()
+            # What belongs to the one before may go a little later than the new one is live.
+            front.wait_until(max_open_clients=1, timeout=20)
+            wait_for(no_more_than_usual, "no more than with the first one")
             assert running.pid is not None
-            counts.append((_descriptors("self"), _descriptors(running.pid), len(os.listdir("/proc/self/task"))))
             if restart < 20:
                 os.kill(running.pid, signal.SIGKILL)
         assert front.stats().logins == 21
-    assert max(counts[5:]) <= max(counts[:5]), counts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -271,18 +341,22 @@ def test_ticks_wait_in_the_front_while_the_engine_stands_still_and_workers_wait_
         ):
             first = queue.get(timeout=20).Sequence
             wait_for(lambda: running.log.head > first + 100, "more ticks")
-            assert running.pid is not None
-            os.kill(running.pid, signal.SIGSTOP)
+            pid = running.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
             try:
+                wait_for(lambda: _states(pid) == {"T"}, "all its threads to stand still")
                 sent = front.stats().next_number
                 wait_for(lambda: front.stats().next_number > sent + 2_000, "the front to go on")
-                taken = [queue.get_many(timeout=20) for _ in range(2)]  # what came along with the first, and the rest
-                assert np.array_equal(numbers_of(np.concatenate(taken)), numbers_of(running.log.read(first + 1)))
+                there, taken = numbers_of(running.log.read(first + 1)), np.empty(0, np.int64)
+                while len(taken) < len(there):
+                    taken = np.concatenate((taken, numbers_of(queue.get_many(timeout=20))))
+                assert np.array_equal(taken, there)
                 with pytest.raises(Empty):
                     queue.get(timeout=0.2)
                 assert running.status()["restarts"] == 0
             finally:
-                os.kill(running.pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
             front.pause()
             sent = front.stats().next_number
             wait_for(lambda: running.status()["ticks"] == sent, "everything that was sent")
