@@ -106,7 +106,7 @@ def test_timers_do_not_follow_the_wall_clock_and_recvtime_does(
 ) -> None:
     """With the compatible library, whose own timers are monotonic: nothing but RecvTime changes."""
     with TickQueue() as queue, Front(NumberedMarket(IDS), rate=500) as front:
-        with engine_on(front.address, "compatible", IDS, [queue], watchdog=5, stale_after=15) as running:
+        with engine_on(front.address, "compatible", IDS, [queue], watchdog=30, stale_after=60) as running:
             monkeypatch.delenv("LD_PRELOAD")
             running.wait_live()
             first = queue.get(timeout=20).Sequence
@@ -119,12 +119,12 @@ def test_timers_do_not_follow_the_wall_clock_and_recvtime_does(
                 assert (running.status()["state"], running.status()["disconnects"]) == ("live", 0)
             # What waits for a time: a refused login is tried again after its second, whatever the clock says.
             front.refuse_logins(7, times=1)
+            before = time.monotonic()
             front.cut()
             wait_for(lambda: front.stats().logins_refused == 1, "the refusal")
-            refused = time.monotonic()
             _set(wall_clock, 50)
             wait_for(lambda: running.status()["logins"] == 2, "the next login")
-            assert time.monotonic() - refused > 0.5, "the pause was over at once"
+            assert time.monotonic() - before > 0.99, "the pause was over at once"
             _set(wall_clock, -50)
             front.refuse_logins(7, times=1)
             front.cut()

@@ -109,7 +109,7 @@ def test_a_signal_to_the_engine_process_alone_stops_it_for_good(front: FrontProc
     with TickQueue() as queue:
         engine = engine_on(front.address, genuine, IDS, [queue])
         engine.start()
-        engine.wait_live()
+        wait_for(lambda: engine.status()["ticks"] > 0, "ticks")
         assert engine.pid is not None
         os.kill(engine.pid, number)
         assert engine.join(20)

@@ -166,9 +166,18 @@ def test_ctrl_c_while_the_log_is_made_takes_it_away(front: Front, genuine: str) 
 
 
 def test_ctrl_c_while_it_stops_ends_it_all_the_same(front: Front, genuine: str) -> None:
-    text = "engine.start()\nengine.wait_live()\nos.kill(engine.pid, signal.SIGSTOP)\nsay('go')\nengine.stop()\n"
+    text = """
+        def tell():
+            engine._stopping.wait()
+            say("stops")
+        engine.start()
+        engine.wait_live()
+        os.kill(engine.pid, signal.SIGSTOP)
+        threading.Thread(target=tell).start()
+        engine.stop()
+    """
     with program(text, front, genuine, "parent-ctrl-c-stop") as process:
-        assert process.stdout is not None and process.stdout.readline() == "go\n"
+        assert process.stdout is not None and process.stdout.readline() == "stops\n"
         (engine,) = [p for p in _members(process.pid) if _is_engine(p)]
         wait_for(lambda: _waits(process.pid), "stop to wait")
         os.kill(process.pid, signal.SIGINT)

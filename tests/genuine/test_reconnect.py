@@ -118,7 +118,7 @@ def test_sequence_goes_on_over_a_cut(genuine: str) -> None:
             engine.wait_live()
         records = []
         while len(records) < 100:
-            records.append(queue.get(timeout=10))
+            records.append(queue.get(timeout=20))
     assert [r.Sequence for r in records] == list(range(100))
 
 
@@ -134,7 +134,7 @@ def test_garbage_from_the_front_is_survived_and_named(genuine: str, kind: str, r
         wait_for(lambda: engine.status()["logins"] == 2, "a second login")
         assert engine.status()["last_disconnect_reason"] == reason
         engine.wait_live()
-        event = next(r for r in iter(lambda: queue.get(timeout=10), None) if isinstance(r, Event) and r.Reason)
+        event = next(r for r in iter(lambda: queue.get(timeout=20), None) if isinstance(r, Event) and r.Reason)
         assert str(reason) in event.words and str(reason) in event.words_zh
 
 
@@ -149,7 +149,7 @@ def test_a_refused_subscription_is_reported_and_asked_for_again(genuine: str) ->
             status = engine.status()
             assert (status["subscribed"], status["unacknowledged"], status["refused"]) == (3, 1, [IDS[1]])
             event = next(
-                r for r in iter(lambda: queue.get(timeout=10), None) if getattr(r, "name", "") == "subscribe_refused"
+                r for r in iter(lambda: queue.get(timeout=20), None) if getattr(r, "name", "") == "subscribe_refused"
             )
             assert (event.Text, event.ErrorID) == (IDS[1], 16)
             front.refuse_subscription([])

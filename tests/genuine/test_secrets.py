@@ -108,6 +108,7 @@ def live(engine: TickEngine, front: FrontProcess) -> None:
 
 
 def refused(engine: TickEngine, front: FrontProcess) -> None:
+    front.delay_answers(0)
     with pytest.raises(EngineError, match="login refused: 3") as caught:
         engine.join(20)
     assert "login refused" in reported(caught.value)
@@ -144,6 +145,7 @@ def test_secrets_are_nowhere_to_be_seen(
     flow = tmp_path / "flow"
     if way is refused:
         front.refuse_logins(3)
+        front.delay_answers(3600)  # until its process has been looked at
     with TickQueue(events=True) as queue:
         engine = engine_with(
             hidden, front, genuine, md_queue_list=[queue], page_dir=str(flow), restart=way is not gave_up

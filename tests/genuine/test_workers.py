@@ -8,6 +8,7 @@ import os
 import queue as stdlib_queue
 import random
 import signal
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,6 +36,7 @@ def read_slowly(queue: TickQueue, market: NumberedMarket, answer: Connection) ->
     """Takes a batch, then works for longer than the log holds ticks."""
     answer.send("ready")
     gaps, received, expected = 0, 0, 0
+    work = 60.0  # seconds: the first lasts until the log has been overwritten
     try:
         while True:
             records = queue.get_many(500)
@@ -46,8 +48,9 @@ def read_slowly(queue: TickQueue, market: NumberedMarket, answer: Connection) ->
             assert queue.lost == gaps, (queue.lost, gaps)
             received += len(numbers)
             expected = int(numbers[-1]) + 1
-            if answer.poll(0.02):  # the work: 20 ms, or less when told to finish
+            if answer.poll(work):  # the others 20 ms
                 answer.recv()
+            work = 0.02
     except Closed:
         answer.send({"received": received, "lost": queue.lost, "gaps": gaps, "counted": queue.received})
 
@@ -58,7 +61,9 @@ def test_a_slow_reader_of_a_small_log_counts_every_tick_it_lost_and_disturbs_nob
         with FrontProcess(MarketSpec(IDS), rate=100_000, count=200_000, wait_ids=len(IDS)) as front:
             with workers([(read_slowly, (slow, market)), (verify_all, (quick, market))]) as (slow_end, quick_end):
                 with engine_on(front.address, genuine, IDS, [slow, quick], capacity=4096) as engine:
-                    front.wait_until(finished=True, timeout=60)
+                    wait_for(lambda: engine.status()["ticks"] > 3 * 4096, "the log overwritten")
+                    slow_end.send("on")
+                    front.wait_until(finished=True, timeout=120)
                     wait_for(lambda: engine.status()["ticks"] == 200_000, "all ticks in the log")
                 slow_result, quick_result = receive(slow_end), receive(quick_end)
     assert slow_result["lost"] > 0, "the reader was not slow enough to prove anything"
@@ -168,7 +173,7 @@ def get_from_any(queue: Any, count: int, answer: Connection) -> None:
     got: list[Any] = []
     while len(got) < count:
         try:
-            got += queue.get_many(timeout=5) if hasattr(queue, "get_many") else [queue.get(timeout=5)]
+            got += queue.get_many(timeout=60) if hasattr(queue, "get_many") else [queue.get(timeout=60)]
         except stdlib_queue.Empty:
             break
     answer.send([(int(t.Turnover), t.InstrumentID, t["InstrumentID"], t.ExchangeInstID, t.Sequence) for t in got])
@@ -217,12 +222,14 @@ def test_a_full_faster_fifo_loses_by_overrun_only_and_says_how_many(genuine: str
         with engine_on(front.address, genuine, IDS, [fifo], capacity=1024) as engine:
             wait_for(lambda: engine.status()["ticks"] == 20_000, "all ticks in the log")
             got = []
-            while len(got) < 20_000:
-                try:
-                    got += fifo.get_many(timeout=1)
-                except stdlib_queue.Empty:
-                    break
-            wait_for(lambda: engine.status()["queues"][0]["lag"] == 0, "the forwarder has caught up")
+
+            def all_forwarded() -> bool:
+                with suppress(stdlib_queue.Empty):
+                    got.extend(fifo.get_many(timeout=0.1))
+                (place,) = engine.status()["queues"]
+                return place["lag"] == 0 and place["received"] == len(got)
+
+            wait_for(all_forwarded, "the forwarder has caught up, and all is taken", 60)
             (place,) = engine.status()["queues"]
     numbers = [int(t.Turnover) for t in got]
     assert numbers == sorted(set(numbers))
