@@ -24,7 +24,7 @@ from .words import decode
 MAX_READERS = 256
 DEFAULT_CAPACITY = 65536
 DEFAULT_INSTRUMENTS = 16384
-_STATUS_SIZE = 4096
+_STATUS_SIZE = 3072  # with the zero behind it
 _HEADER_RECORDS_OFFSET = 64 + 3 * 8  # RecordsOffset in the header, docs/layout.md
 
 
@@ -33,6 +33,10 @@ class Status(dict[str, Any]):
 
     def _repr_html_(self) -> str:
         return html.status(self)
+
+
+def _as_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class TickLog:
@@ -369,8 +373,10 @@ class TickLog:
         return loaded
 
     def set_status_text(self, status: dict[str, Any]) -> None:
-        """For the session alone."""
-        text = json.dumps(status, ensure_ascii=False, separators=(",", ":")).encode()
+        """For the session alone. Where there is no room for all of it, the longest texts and lists are cut."""
+        while len(text := _as_json(status)) >= _STATUS_SIZE:
+            longest = max(status, key=lambda name: len(_as_json(status[name])))
+            status = {**status, longest: status[longest][: len(status[longest]) // 2]}
         lib().log_status_set(self.handle, text, len(text))
 
     def status(self) -> Status:

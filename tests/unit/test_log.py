@@ -104,6 +104,25 @@ def test_status_and_queues_are_seen_from_outside(feed: Feed) -> None:
     other.close()
 
 
+def test_a_status_that_has_no_room_is_cut_at_its_longest_texts(feed: Feed) -> None:
+    """Escaped, a character of what a crashed process printed may take six bytes."""
+    said = {
+        "state": "failed",
+        "front": "tcp://" + "f" * 490,
+        "refused": [f"{n:080}" for n in range(20)],
+        "front_error": "\x1b" * 300,
+        "failure": "\udcff行" * 250,
+    }
+    feed.log.set_status_text(said)
+    kept = feed.log.status_text()
+    assert kept["state"] == "failed" and kept["front"] == said["front"]
+    for name in ("refused", "front_error"):
+        assert kept[name] == said[name][: len(kept[name])] and len(kept[name]) > 0
+    assert kept["failure"].startswith("?行?行")
+    feed.log.set_status_text(said | {"state": "live", "failure": ""})
+    assert feed.log.status_text()["state"] == "live"
+
+
 def test_a_closed_log_explains_itself(feed: Feed) -> None:
     other = TickLog.attach(feed.log.name)
     other.close()
