@@ -86,6 +86,29 @@ def test_without_join_it_ends_cleanly_with_one_line_that_explains(
     wait_for(lambda: front.stats().open_clients == 0, "the connection closed")
 
 
+def test_a_forked_childs_end_is_no_matter_to_the_api(front: FrontProcess, genuine: str, tmp_path: Path) -> None:
+    """It has the object, and none of the threads: nothing is released there, and nothing said."""
+    program = """
+        import os, sys, time
+        from tickengine import MdApi
+        api = MdApi(sys.argv[1], "9999", "inv", "pw", "app", "auth", ["rb2601"], None, sys.argv[2])
+        def more_ticks():
+            head = api.log.head
+            while api.log.head < head + 20:
+                time.sleep(0.005)
+        more_ticks()
+        if os.fork() == 0:
+            sys.exit(0)
+        print(os.wait()[1])
+        more_ticks()
+        api.Release()
+    """
+    process = _run(program, front.address, str(tmp_path / "flow"), library=genuine)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "0\n"), err
+    assert "tickengine:" not in err and "Traceback" not in err
+
+
 def test_a_program_whose_init_only_joins_runs(front: FrontProcess, genuine: str, tmp_path: Path) -> None:
     program = """
         import sys
