@@ -12,9 +12,10 @@ import threading
 from multiprocessing.connection import Connection
 
 import pytest
+from feed_support import wait_for
 from writing import Feed
 
-from tickengine import BusyError, Closed, ConfigError, Event, TickQueue, _segments
+from tickengine import BusyError, Closed, ConfigError, Event, TickFlag, TickQueue, _segments
 
 
 def volumes(queue: TickQueue, count: int) -> list[int]:
@@ -239,6 +240,35 @@ def test_a_busy_queue_can_be_read_once_its_reader_has_left(feed: Feed) -> None:
             with pytest.raises(BusyError):
                 queue.get(timeout=5)
     assert queue.get(timeout=5).Volume == 4
+
+
+def test_the_next_queue_in_a_place_begins_with_nothing_of_the_last_ones(feed: Feed) -> None:
+    first = feed.queue(["rb2601"], skip=TickFlag.SNAPSHOT, start="now")
+    for instrument in ("rb2601", "IF2512", "rb2601"):
+        feed.tick(instrument)
+    assert first.get_nowait().Sequence == 2  # IF2512 was declined: no wake for it
+    feed.tick("rb2601")
+    assert first.get_nowait().Sequence == 3  # there are two copies of the counters, written in turn
+    assert (first.received, first.skipped) == (2, 1)
+    first.close()
+    second = feed.queue(["IF2512"], wait="block", start="now")
+    (place,) = feed.log.queues()
+    assert [place[name] for name in ("received", "lost", "skipped")] == [0] * 3
+    wakes = feed.log.info().wakes
+    got: list[int] = []
+    reader = threading.Thread(target=lambda: got.extend(tick.Sequence for tick in second))
+    reader.start()
+    try:
+        for number in range(5):  # now and then it looks by itself just when a tick comes
+            wait_for(lambda: feed.log.queues()[0]["asleep"], "the reader asleep")
+            feed.tick("IF2512")
+            wait_for(lambda number=number: len(got) > number, "the tick")
+        assert feed.log.info().wakes > wakes, "it was never woken"
+    finally:
+        feed.log.end()
+        reader.join(20)
+    assert got == [4, 5, 6, 7, 8]
+    assert (second.received, second.skipped, second.lost) == (5, 0, 0)
 
 
 def test_segments_that_died_while_they_were_made_are_swept() -> None:
