@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from ._child import CHILD_LOG, END_SIGNALS, EXIT_FAILED, EXIT_STOPPED
 from ._errors import EngineError, TickEngineError
 from ._inprocess import JOIN_HINT
+from ._signals import Latch
 from ._spawn import SpawnedProcess
 from ._watchdog import LOOK_S, Watchdog, check_limit
 
@@ -56,13 +57,13 @@ class Supervised:
         self._restart = restart
         self._watchdog_limit = check_limit(watchdog)
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `stop` may be called in a signal handler, in the middle of anything
         self._process: SpawnedProcess | None = None
         self._watchdog: Watchdog | None = None
         self._connection: Connection | None = None
         self._supervisor: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._ended = threading.Event()
+        self._stopping = Latch()
+        self._ended = Latch()
         self._failure = ""
         self._restarts = 0
         self._printed = 0  # what the process's log held before the present process

@@ -1,17 +1,24 @@
-"""`Join`, and a `Release` that interrupts it."""
+"""`Join` and `join`, and the `Release` and `stop` that interrupt them."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
+import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from children import ended_well, in_child
 
 from tickengine._inprocess import InProcessApi
+from tickengine._supervisor import Supervised
 
 
 class Session:
@@ -47,31 +54,57 @@ def make() -> Api:
     return Api(password="", auth_code="")
 
 
-def test_a_signals_handler_may_release_wherever_join_is() -> None:
-    """A trace function comes between two lines, as a signal's handler does."""
+class Engine(Supervised):
+    """With a supervisor, and no process."""
 
-    def released_at_each_line() -> None:
-        line, left = 0, 0
-        while left <= 0:  # not all lines of the last one
-            line = left = line + 1
-            api = make()
+    def __init__(self) -> None:
+        super().__init__("unit-join", False, None)
+        self._wake_r, self._wake_w = os.pipe()
+        self._supervisor = threading.Thread(target=self._supervise)
+        self._supervisor.start()
 
-            def trace(*_: object, api: Api = api) -> object:
-                nonlocal left
-                left -= 1
-                if not left:
-                    api.Release()
-                return trace
+    def _supervise(self) -> None:
+        os.read(self._wake_r, 1)
+        self._ended.set()
 
-            timer = threading.Timer(0.05, api._session.stop)  # where so many lines do not come
-            timer.start()
-            sys.settrace(trace)  # type: ignore[arg-type]
-            assert api.Join() == 0
-            sys.settrace(None)
-            timer.join()
+
+def joined_and_interrupted(joined: Any, stop: Callable[[], None], line: int) -> bool:
+    """False: so many lines did not come. A trace function comes between two lines, as a signal's handler does."""
+    left = line
+
+    def trace(*_: object) -> object:
+        nonlocal left
+        left -= 1
+        if not left:
+            stop()
+        return trace
+
+    ends = threading.Timer(0.5, lambda: left > 0 and stop())
+    ends.start()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    joined()
+    sys.settrace(None)
+    came = left <= 0
+    ends.cancel()
+    ends.join()
+    return came
+
+
+@pytest.mark.parametrize("kind", ["api", "engine"])
+def test_a_signals_handler_may_end_it_wherever_join_is(kind: str) -> None:
+    def ended_at_each_line() -> None:
+        for line in itertools.count(1):
+            if kind == "api":
+                api = make()
+                if not joined_and_interrupted(api.Join, api.Release, line):
+                    break
+            else:
+                engine = Engine()
+                if not joined_and_interrupted(engine.join, engine.stop, line):
+                    break
         assert line > 10
 
-    assert ended_well(in_child(released_at_each_line))
+    assert ended_well(in_child(ended_at_each_line))
 
 
 def test_all_who_join_are_told() -> None:
