@@ -46,6 +46,14 @@ public:
                 if (std::memcmp(before[i].data(), watched[i].first, watched[i].second) != 0) return true;
         return false;
     }
+    // At full speed until it stops itself; false when it ends instead.
+    bool run_to_stop() {
+        if (ptrace(PTRACE_CONT, child_, nullptr, nullptr) != 0) return false;
+        status_ = wait_child(child_);
+        if (WIFSTOPPED(status_)) return WSTOPSIG(status_) == SIGSTOP;
+        child_ = -1;
+        return false;
+    }
     // Lets it run to its end and gives its status.
     int run() {
         if (child_ < 0) return status_;
