@@ -242,6 +242,16 @@ struct FutexCounts {
 };
 FutexCounts& futex_counts();
 
+// While one lives, a sleep of this process that would end by itself after half a second does not: who sleeps is woken,
+// or the test hangs, and no machine is too slow for that to be told.
+std::atomic<bool>& endless_sleeps();
+struct EndlessSleeps {
+    EndlessSleeps() { endless_sleeps() = true; }
+    EndlessSleeps(const EndlessSleeps&) = delete;
+    EndlessSleeps& operator=(const EndlessSleeps&) = delete;
+    ~EndlessSleeps() { endless_sleeps() = false; }
+};
+
 // ---- processes ----------------------------------------------------------------------------------
 
 // Runs body in a child that dies with us; its exit status is 0 if no check failed.
@@ -252,7 +262,7 @@ inline pid_t fork_child(const std::function<void()>& body) {
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(4);
-        alarm(100);
+        alarm(250);
         const std::uint32_t before = check::failures();
         try {
             body();
@@ -277,9 +287,10 @@ inline bool ended_well(int status) { return WIFEXITED(status) && WEXITSTATUS(sta
 template <typename F>
 bool eventually(F&& condition, std::int64_t seconds = 60) {
     const std::int64_t deadline = tk::monotonic_ns() + seconds * 1000000000;
-    while (!condition()) {
+    for (int looks = 0; !condition(); ++looks) {
         if (tk::monotonic_ns() > deadline) return false;
-        sched_yield();
+        // Who is waited for may need this processor, and a yield alone does not give it up to everybody.
+        looks < 100 ? static_cast<void>(sched_yield()) : tk::rest(50000);
     }
     return true;
 }

@@ -121,7 +121,7 @@ for m in $modes; do
     fi
     for program in test_ftd test_trader; do
         if [ -x "$build/$m/$program" ] && [ $# -eq 0 ]; then
-            timeout 120 "$build/$m/$program" || status=1
+            timeout 300 "$build/$m/$program" || status=1
         fi
     done
     if [ "$m" = asan ] && { [ $# -eq 0 ] || [ "$*" = replay ]; }; then

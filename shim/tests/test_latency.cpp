@@ -108,9 +108,9 @@ TEST(a_reader_that_waits_measures_what_comes_behind_a_pause) {
         } while (got.state() == TK_TAKE_AGAIN);
         CHECK_EQ(got.count(), 1u);
     });
+    while ((q->slot().Sleep.load() & 1) == 0) std::this_thread::yield();
     const std::int64_t asleep = tk::monotonic_ns();
-    while ((q->slot().Sleep.load() & 1) == 0 || tk::monotonic_ns() - asleep < 2 * tk::Sampling::kQuiet)
-        std::this_thread::yield();
+    while (tk::monotonic_ns() - asleep < 2 * tk::Sampling::kQuiet) std::this_thread::yield();
     fresh(t, 1);
     sleeper.join();
     CHECK_EQ(q->slot().Latency.Samples.load(), before + 1);

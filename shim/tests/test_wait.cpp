@@ -214,7 +214,7 @@ TEST(no_wake_up_is_lost_in_a_ping_pong_of_threads) {
     auto ping = there.queue(), pong = back.queue();
     auto& reader = ping->open();
     auto& other = pong->open();
-    const Timeouts timeouts;
+    const EndlessSleeps endless;
     const auto get = [](tk::Reader& r) {
         for (;;) {
             const Taken got = take(r, 1, -1);
@@ -236,26 +236,22 @@ TEST(no_wake_up_is_lost_in_a_ping_pong_of_threads) {
     }
     answering.join();
     CHECK_EQ(there.head(), rounds);
-    // Each lost one would cost a slice of sleep. A busy machine may stop a thread that long, rarely.
-    CHECK(timeouts.count() < 4);
 }
 
 TEST(no_wake_up_is_lost_in_a_ping_pong_of_processes) {
     constexpr std::uint64_t rounds = 10000;
     TestLog there(64), back(64, 16, false);
     auto ping = there.queue(), pong = back.queue();
-    const Timeouts timeouts;
+    const EndlessSleeps endless;  // the child's too
     const pid_t child = fork_child([&] {
         tk::Reader reader(&ping->queue, &there.log);
         CHECK_EQ(reader.open(), TK_OK);
         back.open();
-        const Timeouts mine;
         for (std::uint64_t i = 0; i < rounds;) {
             const Taken got = take(reader, 1, -1);
             i += got.count();
             if (got.count() != 0) back.tick();
         }
-        CHECK(mine.count() < 4);
     });
     auto& reader = pong->open();
     for (std::uint64_t i = 0; i < rounds;) {
@@ -265,10 +261,10 @@ TEST(no_wake_up_is_lost_in_a_ping_pong_of_processes) {
         ++i;
     }
     CHECK(ended_well(wait_child(child)));
-    CHECK(timeouts.count() < 4);
 }
 
 TEST(a_sleeper_is_not_woken_by_what_it_does_not_want) {
+    const EndlessSleeps endless;
     TestLog t(256);
     auto q = t.queue({"rb2601"});
     auto& reader = q->open();
@@ -297,7 +293,7 @@ TEST(the_end_wakes_all_sleepers) {
     std::vector<std::unique_ptr<Bound>> queues;
     std::vector<std::thread> threads;
     std::atomic<int> ended{0};
-    const Timeouts timeouts;
+    const EndlessSleeps endless;
     for (int i = 0; i < 5; ++i) {
         queues.push_back(t.queue({"rb2601"}));
         queues.back()->open();
@@ -312,7 +308,6 @@ TEST(the_end_wakes_all_sleepers) {
     tk::end_log(&t.log);
     for (std::thread& thread : threads) thread.join();
     CHECK_EQ(ended.load(), 5);
-    CHECK(timeouts.count() < 4);
 }
 
 TEST(a_timeout_is_kept_in_every_mode) {
@@ -341,8 +336,7 @@ TEST(a_signal_gives_again) {
     auto& reader = q->open();
     std::atomic<int> state{-1};
     std::atomic<bool> ready{false};
-    const std::int64_t start = tk::monotonic_ns();
-    const Timeouts timeouts;
+    const EndlessSleeps endless;  // the signal ends it, not the slice
     std::thread sleeper([&] {
         ready = true;
         state = take(reader, 8, -1).state();
@@ -355,7 +349,6 @@ TEST(a_signal_gives_again) {
     sleeper.join();
     sigaction(SIGUSR2, &before, nullptr);
     CHECK_EQ(state.load(), TK_TAKE_AGAIN);
-    if (tk::monotonic_ns() - start < 400000000) CHECK_EQ(timeouts.count(), 0u);  // the signal, not the slice
 }
 
 TEST(a_log_whose_process_has_died_is_an_orphan_once_it_is_drained) {
@@ -472,7 +465,7 @@ TEST(while_a_close_waits_for_the_reading_thread_others_hear_of_the_close) {
     CHECK_EQ(take(reader, 8).rc, TK_E_BUSY);
     std::thread closing([&] { reader.close(); });
     // As long as close() has not begun there are two who read, and nothing else.
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     std::int32_t rc = TK_E_BUSY;
     while (rc == TK_E_BUSY && std::chrono::steady_clock::now() < until) rc = take(reader, 8).rc;
     CHECK_EQ(rc, TK_E_STATE);
