@@ -21,7 +21,7 @@ LONG_AFTER = local("2030-01-01 12:00:00")
 
 def shared(examples: int) -> settings:
     """One feed for all examples of a test, an instrument of its own for each."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    return settings(max_examples=examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

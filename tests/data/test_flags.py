@@ -185,7 +185,7 @@ def test_a_sleeping_reader_is_not_woken_for_what_it_skips(market: Feed) -> None:
     send(market, "rb2410", "09:30:00")
     queue.get()
     got: list[int] = []
-    thread = threading.Thread(target=lambda: got.append(queue.get(timeout=30).Volume))
+    thread = threading.Thread(target=lambda: got.append(queue.get(timeout=60).Volume))
     thread.start()
     while not market.log.queues()[0]["asleep"]:
         pass
@@ -194,7 +194,7 @@ def test_a_sleeping_reader_is_not_woken_for_what_it_skips(market: Feed) -> None:
         send(market, "rb2410", "10:20:00", Volume=n)
     assert market.log.info().wakes == before
     send(market, "rb2410", "10:30:00", Volume=77)
-    thread.join(30)
+    thread.join(60)
     assert got == [77] and market.log.info().wakes <= before + 1
     assert queue.skipped == 50
 

@@ -48,7 +48,7 @@ def test_treasury_ticks_are_not_rounded(feed: Feed, price: float) -> None:
     assert published(feed, "TS2606", price) == price
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(price=st.floats(allow_nan=False).filter(lambda p: p != DBL_MAX))
 def test_every_other_price_comes_through_bit_by_bit(feed: Feed, price: float) -> None:
     assert struct.pack("d", published(feed, "m2601", price)) == struct.pack("d", price)

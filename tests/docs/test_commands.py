@@ -46,8 +46,8 @@ NOT_OURS = {
     ".": "enters a virtual environment",
     "jq": "not ours",
     "bash": "scripts of this repository, longer than this",
-    "gcc": "a C program: tests/workers",
-    "./follow": "a C program: tests/workers",
+    "gcc": "a C program: tests/examples",
+    "./follow": "a C program: tests/examples",
     "python3": "makes a virtual environment",
 }
 # Commands that the parser takes and that are not run here.
@@ -261,7 +261,7 @@ def _end(process: subprocess.Popen[str]) -> str:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
-        return process.communicate(timeout=30)[0]
+        return process.communicate(timeout=60)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -106,7 +106,7 @@ def test_it_prints_what_python_reads_and_ends_with_the_log(programs: Path, feed:
             expected += _lines(feed, feed.log.head - (2 if number % 5 == 0 else 1))
             assert process.stdout.readline().rstrip() == expected[-1]
         feed.log.end()
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=60)
     assert (rest, process.returncode, len(expected)) == ("", 0, 200)
     assert '"state":"live"' in errors
     assert errors.endswith("200 ticks, 0 lost; the engine has stopped\n")
@@ -124,7 +124,7 @@ def test_what_it_is_too_slow_for_is_counted(programs: Path, feed: Feed) -> None:
             feed.event("subscribed")
         feed.log.end()
         os.kill(process.pid, signal.SIGCONT)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=60)
     sequences = [int(line.split()[0]) for line in rest.splitlines()]
     assert sequences == sorted(sequences) and sequences[-1] == 999
     assert 0 < len(sequences) < 64

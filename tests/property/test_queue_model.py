@@ -116,6 +116,4 @@ class QueueModel(RuleBasedStateMachine):
 
 
 TestQueueModel = QueueModel.TestCase
-TestQueueModel.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestQueueModel.settings = settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck))

@@ -48,7 +48,7 @@ def run_api(path: str, address: str, connection: Connection) -> None:
             log.unlink()
             os._exit(0)
         api.release()
-        deadline = time.monotonic() + 5  # a thread that has been joined may still be listed for a moment
+        deadline = time.monotonic() + 30  # a thread that has been joined may still be listed for a moment
         while _threads() > threads and time.monotonic() < deadline:
             time.sleep(0.002)
         connection.send(("released", _threads() - threads))
@@ -109,7 +109,7 @@ class Api:
 
     def _receive(self, what: str) -> Any:
         while True:
-            kind, *content = receive(self._connection, 30)
+            kind, *content = receive(self._connection, 60)
             if kind == "call":
                 self.calls.append((content[0], content[1]))
             if kind == what:

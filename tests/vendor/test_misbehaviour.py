@@ -136,7 +136,7 @@ def test_a_crash_inside_the_library_ends_the_engine_with_a_reason_and_keeps_ever
             running = engine_on(front.address, library, IDS, [queue], restart=False)
             running.start()
             with pytest.raises(EngineError, match=f"died with status {status}"):
-                running.join(30)
+                running.join(60)
         assert running.status()["state"] == "failed"
         ticks, events = drain(queue)
     check_whole(ticks, 700)
@@ -152,12 +152,13 @@ def test_after_a_crash_inside_the_library_the_feed_goes_on_in_a_new_process(
     monkeypatch.setenv(FAULTS, f"@{script}")
     with TickQueue(events=True) as queue:
         with (
-            Front(NumberedMarket(IDS), rate=2_000) as front,
+            Front(NumberedMarket(IDS), rate=2_000, paused=True) as front,
             engine_on(front.address, library, IDS, [queue]) as running,
         ):
             running.wait_live()
             script.write_text("# behaves from now on\n")
-            wait_for(lambda: running.status()["restarts"] == 1, "the engine to be started again", 30)
+            front.resume()
+            wait_for(lambda: running.status()["restarts"] == 1, "the engine to be started again")
             running.wait_live()
             before = running.status()["ticks"]
             wait_for(lambda: running.status()["ticks"] > before + 500, "ticks of the new process")
@@ -211,7 +212,8 @@ def test_silence_of_the_front_ends_the_connection_and_a_new_one_is_made(
     with TickQueue() as queue, Front(NumberedMarket(IDS), rate=500) as front:
         with engine_on(front.address, library, IDS, [queue]) as running:
             running.wait_live()
-            front.silence(3.0)
-            wait_for(lambda: running.status()["last_disconnect_reason"] == 8193, "8193 for silence", 30)
-            wait_for(lambda: running.status()["logins"] >= 2, "the next login", 30)
+            front.silence(3600.0)
+            wait_for(lambda: running.status()["last_disconnect_reason"] == 8193, "8193 for silence")
+            front.silence(0)
+            wait_for(lambda: running.status()["logins"] >= 2, "the next login")
             running.wait_live()

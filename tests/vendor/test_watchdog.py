@@ -60,8 +60,9 @@ def test_a_request_that_never_returns_costs_one_process_and_the_feed_goes_on(
             Front(NumberedMarket(IDS), rate=500) as front,
             engine_on(front.address, library, IDS, [queue], watchdog=LIMIT) as engine,
         ):
+            script.write_text("# behaves\n")  # this process has read it
+            engine._watchdog_limit = 600.0  # of the next: a busy machine may keep a healthy one waiting
             wait_for(lambda: f"stood still for 3 s, in the vendor library's {request_}" in caplog.text, "a warning")
-            script.write_text("# behaves\n")
             wait_for(lambda: engine.status()["restarts"] == 1, "the watchdog")
             engine.wait_live()
             before = engine.status()["ticks"]
@@ -91,8 +92,10 @@ def test_a_library_that_aborts_in_a_request_each_time_meets_the_front_after_grow
         assert engine.pid is not None
         os.kill(engine.pid, signal.SIGKILL)
         # It may come before the word that the process has started, or after: both are a crash.
-        wait_for(lambda: caplog.text.count("status -6 (SIGABRT)") == 3, "three crashes", 30)
-        assert front.stats().connections <= 1 + 4 and front.stats().logins <= 1 + 4 * logins
+        wait_for(lambda: caplog.text.count("status -6 (SIGABRT)") >= 3, "three crashes")
+        met = front.stats()
+        processes = 1 + caplog.text.count("status -6 (SIGABRT)")  # since the first; one may be there just now
+        assert met.connections <= 1 + processes and met.logins <= 1 + processes * logins
         said = [m.group(1) for m in re.finditer(r"starting it again in ([0-9.]+) s", caplog.text)]
         assert said[:4] == ["0.1", "0.3", "1", "1"]
         script.write_text("# behaves\n")
@@ -109,6 +112,7 @@ def test_a_main_thread_that_hangs_is_noticed_while_the_ticks_go_on(
         ):
             engine.wait_live()
             _hang_main_thread(engine)
+            engine._watchdog_limit = 600.0  # of the next process
             wait_for(lambda: engine.status()["restarts"] == 1, "the watchdog")
             engine.wait_live()
             engine.unsubscribe(IDS[:1])
@@ -132,12 +136,14 @@ def test_a_process_that_hangs_while_it_is_started_again_is_killed_and_each_has_i
             script.write_text("hang-init\n")
             assert engine.pid is not None
             os.kill(engine.pid, signal.SIGKILL)
-            wait_for(lambda: "did not answer within 3 s" in caplog.text, "a start that hangs")
+            # A machine that is slow may need more than one to come as far as the log in that time.
+            wait_for(lambda: engine.status()["restarts"] >= 2, "a start that hangs")
+            wait_for(lambda: "did not answer within 3 s" in caplog.text, "the word of it")
+            monkeypatch.setattr(_supervisor, "START_TIMEOUT_S", 60.0)
             script.write_text("# behaves\n")
             engine.wait_live()
             restarts = engine.status()["restarts"]
         _, events = drain(queue)
-    assert restarts >= 2
     marks = [e.name for e in events if e.name.startswith("engine_")]
     assert marks == ["engine_started", "engine_lost"] * restarts + ["engine_started", "engine_stopped"]
 
@@ -150,7 +156,7 @@ def test_without_restart_the_hang_is_the_reason_of_the_end(
         engine = engine_on(front.address, library, IDS, [queue], watchdog=LIMIT, restart=False)
         engine.start()
         with pytest.raises(EngineError, match="hung in the vendor library's ReqUserLogin for"):
-            engine.join(30)
+            engine.join(60)
         assert "ReqUserLogin" in engine.status()["failure"]
 
 
@@ -238,7 +244,7 @@ def test_a_supervisor_that_was_stopped_itself_does_not_count_that_time(genuine: 
             program.stdin.write("\n")
             program.stdin.flush()
             assert program.stdout.readline().split() == [str(pid), "0"]
-            assert program.wait(20) == 0
+            assert program.wait(60) == 0
         finally:
             program.kill()
             program.wait()
