@@ -1,13 +1,8 @@
 // What a front sends: the compatible library's parser, dispatcher, merge and conversions, without the socket.
 //
-// The bytes come as a stream in pieces, or the input describes messages whose lengths fit, which a mutator of
-// bytes would hardly ever hit upon. README.md has the form.
-#include <algorithm>
-#include <vector>
-
+// The bytes come as a stream in pieces, or the input describes messages. README.md has the form.
 #include "dispatch.hpp"
-#include "ftd.hpp"
-#include "input.hpp"
+#include "front.hpp"
 
 namespace {
 
@@ -59,45 +54,21 @@ private:
     }
 };
 
-void put(Bytes* out, std::uint16_t v) {
-    std::uint8_t two[2];
-    write_u16(two, v);
-    out->insert(out->end(), two, two + 2);
-}
-
 // One message as the input describes it: tid, series, sequence number, and fields of any size.
 void describe(Input* in, std::uint32_t (*seq)[5], Bytes* stream) {
     const std::uint8_t kind = in->byte(), shape = in->byte();
-    Bytes content(kFtdcHeader);
-    content[0] = 1;
-    content[2] = 12;
-    content[3] = (shape & 1) != 0 ? 'C' : 'L';
     const std::uint16_t series = shape >> 1 & 7;
-    write_u16(&content[4], series);
-    write_u32(&content[6], kind < 250 ? kTids[kind % (sizeof kTids / sizeof kTids[0])] : in->number<std::uint32_t>());
+    const std::uint32_t tid = kind < 250 ? kTids[kind % (sizeof kTids / sizeof kTids[0])] : in->number<std::uint32_t>();
     const bool right = (shape & 0x70) != 0x70;  // mostly the number that is expected
-    write_u32(&content[10], series < 5 && right ? ++(*seq)[series] : in->number<std::uint32_t>());
-    write_u32(&content[18], in->byte());
+    const std::uint32_t number = series < 5 && right ? ++(*seq)[series] : in->number<std::uint32_t>();
+    fuzz::Content content((shape & 1) != 0, series, tid, number, in->byte());
     for (std::uint32_t n = in->byte() % 16; n != 0 && content.size() < 3500; --n) {
         const std::uint8_t which = in->byte();
         const std::uint16_t fid = which < 250 ? kFields[which % (sizeof kFields / sizeof kFields[0])] : in->number<std::uint16_t>();
         const std::uint8_t first = in->byte();
-        const std::uint16_t size = first < 250 ? first : std::min<std::uint16_t>(in->number<std::uint16_t>(), 400);
-        put(&content, fid);
-        put(&content, size);
-        const std::size_t at = content.size();
-        content.resize(at + size);
-        // A field of many bytes takes only as many from the input as its next byte says, again and again.
-        const std::size_t period = std::min<std::size_t>(in->byte(), size);
-        if (period != 0) in->take(&content[at], period);
-        for (std::size_t i = period; period != 0 && i < size; ++i) content[at + i] = content[at + i - period];
+        content.field(in, fid, first < 250 ? first : std::min<std::uint16_t>(in->number<std::uint16_t>(), 400));
     }
-    write_u16(&content[16], static_cast<std::uint16_t>(content.size() - kFtdcHeader));
-    const std::size_t at = stream->size();
-    stream->resize(at + kFtdHeader);
-    (*stream)[at] = 2;
-    write_u16(&(*stream)[at + 2], static_cast<std::uint16_t>(content.size()));
-    stream->insert(stream->end(), content.begin(), content.end());
+    content.append_to(stream);
 }
 
 }  // namespace
@@ -118,23 +89,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Dispatcher dispatcher(faults);
     dispatcher.set_spi(&host);
     dispatcher.begin([] {});
-    Parser parser(0);  // the smallest buffer: it turns over often
     dispatcher.connected();
-    constexpr std::size_t kPieces[] = {1, 3, 21, 1u << 16};
-    const std::size_t piece = kPieces[how >> 2 & 3];
-    Parser::Result result = Parser::Result::kNeedMore;
-    for (std::size_t at = 0; at < stream.size() && result == Parser::Result::kNeedMore && !dispatcher.deaf();) {
-        std::size_t room;
-        std::uint8_t* const to = parser.space(&room);
-        PROMISE(room >= kMaxPacket);
-        const std::size_t n = std::min({piece, room, stream.size() - at});
-        std::memcpy(to, &stream[at], n);
-        parser.filled(n);
-        at += n;
-        Message message;
-        while (!dispatcher.deaf() && (result = parser.next(&message)) == Parser::Result::kMessage) dispatcher.message(message);
-        dispatcher.end_of_batch();
-    }
+    fuzz::feed(stream, how >> 2, &dispatcher, [&dispatcher] { dispatcher.end_of_batch(); });
     PROMISE(std::strlen(dispatcher.trading_day()) <= 8);
     dispatcher.disconnected(0x1001);
     dispatcher.end();

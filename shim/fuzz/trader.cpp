@@ -2,11 +2,9 @@
 // version, without the socket. The host reads every byte it is given.
 #include <unistd.h>
 
-#include <algorithm>
 #include <string>
 
-#include "ftd.hpp"
-#include "input.hpp"
+#include "front.hpp"
 #include "tests/trader_host.hpp"
 #include "trader/dispatch.hpp"
 #include "world.hpp"
@@ -17,45 +15,21 @@ using namespace compat;
 using namespace compat::trader;
 using fuzz::Input;
 
-void put(Bytes* out, std::uint16_t v) {
-    std::uint8_t two[2];
-    write_u16(two, v);
-    out->insert(out->end(), two, two + 2);
-}
-
 // One message as the input describes it: kind, shape, and fields of any size. Its number is mostly the one expected.
 void describe(Input* in, std::uint32_t (*numbers)[kCountedSeries], Bytes* stream) {
     const std::uint8_t kind = in->byte(), shape = in->byte();
     const Answer& answer = kAnswers[kind % kAnswerCount];
     const std::uint32_t others[] = {kErrorAnswer, kFlowNotice, in->number<std::uint32_t>()};
-    Bytes content(kFtdcHeader);
-    content[0] = 1;
-    content[2] = 12;
-    content[3] = (shape & 1) != 0 ? 'C' : 'L';
     const std::uint16_t series = shape >> 1 & 7;
-    write_u16(&content[4], series);
-    write_u32(&content[6], kind < 220 ? answer.tid : others[kind % 3]);
     const bool right = (shape & 0x70) != 0x70;
-    write_u32(&content[10], series < kCountedSeries && right ? ++(*numbers)[series] : in->number<std::uint32_t>());
+    const std::uint32_t number = series < kCountedSeries && right ? ++(*numbers)[series] : in->number<std::uint32_t>();
+    fuzz::Content content((shape & 1) != 0, series, kind < 220 ? answer.tid : others[kind % 3], number, 0);
     for (std::uint32_t n = in->byte() % 8; n != 0 && content.size() < 3200; --n) {
         const std::uint8_t which = in->byte();
         const std::uint16_t ids[] = {answer.field, kInfoField, kDissemination, in->number<std::uint16_t>()};
-        const std::uint16_t size = std::min<std::uint16_t>(in->number<std::uint16_t>(), 700);
-        put(&content, ids[which % 4]);
-        put(&content, size);
-        const std::size_t at = content.size();
-        content.resize(at + size);
-        // A field of many bytes takes only as many from the input as its next byte says, again and again.
-        const std::size_t period = std::min<std::size_t>(in->byte(), size);
-        if (period != 0) in->take(&content[at], period);
-        for (std::size_t i = period; period != 0 && i < size; ++i) content[at + i] = content[at + i - period];
+        content.field(in, ids[which % 4], std::min<std::uint16_t>(in->number<std::uint16_t>(), 700));
     }
-    write_u16(&content[16], static_cast<std::uint16_t>(content.size() - kFtdcHeader));
-    const std::size_t at = stream->size();
-    stream->resize(at + kFtdHeader);
-    (*stream)[at] = 2;
-    write_u16(&(*stream)[at + 2], static_cast<std::uint16_t>(content.size()));
-    stream->insert(stream->end(), content.begin(), content.end());
+    content.append_to(stream);
 }
 
 }  // namespace
@@ -82,20 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((how & 8) != 0) dispatcher.subscribe(kPublic, kQuick);
     dispatcher.begin([] {});
     dispatcher.connected();
-    Parser parser(0);  // the smallest buffer: it turns over often
-    constexpr std::size_t kPieces[] = {1, 3, 21, 1u << 16};
-    const std::size_t piece = kPieces[how >> 4 & 3];
-    Parser::Result result = Parser::Result::kNeedMore;
-    for (std::size_t at = 0; at < stream.size() && result == Parser::Result::kNeedMore && !dispatcher.deaf();) {
-        std::size_t room;
-        std::uint8_t* const to = parser.space(&room);
-        const std::size_t n = std::min({piece, room, stream.size() - at});
-        std::memcpy(to, &stream[at], n);
-        parser.filled(n);
-        at += n;
-        Message message;
-        while (!dispatcher.deaf() && (result = parser.next(&message)) == Parser::Result::kMessage) dispatcher.message(message);
-    }
+    fuzz::feed(stream, how >> 4, &dispatcher, [] {});
     PROMISE(std::strlen(dispatcher.trading_day()) <= 8);
     PROMISE(dispatcher.wanted().size() == 2u + (how >> 2 & 1) + (how >> 3 & 1));
     dispatcher.disconnected(0x1001);
