@@ -12,6 +12,7 @@
 #include "crc32.hpp"
 #include "errors.hpp"
 #include "tickshim.h"
+#include "turn.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // headers before Linux 5.14
@@ -87,23 +88,6 @@ void fill(const TradeEntry& e, TradeRecord* out) {
 }
 
 // ---- writer -------------------------------------------------------------------------------------
-
-// Callbacks come on two threads, orders go out on a third.
-class TradeWriter::Turn {
-public:
-    explicit Turn(TradeWriter* writer) : locked_(writer->locked_) {
-        // SYNC trade turn (acquire): partner is the release in the destructor; the file's end is handed from
-        // one thread to the next.
-        while (locked_.exchange(true, std::memory_order_acquire)) cpu_relax();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-    // SYNC trade turn (release): partner is the acquire in the constructor.
-    ~Turn() { locked_.store(false, std::memory_order_release); }
-
-private:
-    std::atomic<bool>& locked_;
-};
 
 std::int32_t TradeWriter::open(const char* path, std::uint64_t capacity) {
     if (capacity < 16 || capacity > kMaxCapacity)
@@ -304,7 +288,7 @@ std::int32_t TradeWriter::append(const TradeEntry& entry, std::uint64_t* sequenc
     if (entry.size > kTradePayload) return fail(TK_E_ARG, "a record holds %zu bytes, not %zu", kTradePayload, entry.size);
     for (;;) {
         {
-            const Turn turn(this);
+            const Turn turn(turn_);
             const std::uint64_t head = header_->Head.load(std::memory_order_relaxed);
             // SYNC trade room (acquire): partner is the release in lengthen().
             if (__builtin_expect(head < header_->Room.load(std::memory_order_acquire), 1)) {

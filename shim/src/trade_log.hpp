@@ -64,7 +64,6 @@ public:
     const std::string& path() const { return path_; }
 
 private:
-    class Turn;
     std::int32_t open_file(int fd, bool fresh);
     std::int32_t lengthen(std::uint64_t records);
     void recover(std::uint64_t records);
@@ -81,7 +80,7 @@ private:
     std::uint64_t reserve_ = 0;
     std::uint64_t damaged_ = 0;
     std::uint32_t epoch_ = 0;
-    std::atomic<bool> locked_{false};
+    std::atomic<bool> turn_{false};  // callbacks come on two threads, orders go out on a third
     std::mutex growing_;
 };
 

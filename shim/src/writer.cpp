@@ -8,6 +8,7 @@
 #include "places.hpp"
 #include "system.hpp"
 #include "tickshim.h"
+#include "turn.hpp"
 
 namespace tk {
 namespace {
@@ -16,24 +17,6 @@ namespace {
 const std::atomic<std::uint64_t> kEveryone[kReaderWords] = {~0ull, ~0ull, ~0ull, ~0ull};
 
 }  // namespace
-
-// The vendor calls back from two threads now and then, rarely at the same time. No other process can
-// hold this lock, and what is done under it never waits.
-class Writer::Turn {
-public:
-    explicit Turn(Writer* writer) : locked_(writer->locked_) {
-        // SYNC turn (acquire): partner is the release in the destructor; the writer's own counters
-        // are handed from one callback thread to the other.
-        while (locked_.exchange(true, std::memory_order_acquire)) cpu_relax();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-    // SYNC turn (release): partner is the acquire in the constructor.
-    ~Turn() { locked_.store(false, std::memory_order_release); }
-
-private:
-    std::atomic<bool>& locked_;
-};
 
 std::int32_t Writer::open(bool new_epoch) {
     LogHeader& h = *log_->header;
@@ -140,7 +123,7 @@ const Record* Writer::newest_of(std::uint32_t entry) const {
 }
 
 void Writer::set_rules(std::unique_ptr<Rules> rules) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     judge_.exchange_rules(rules);
 }
 
@@ -211,7 +194,7 @@ void Writer::wake_sleepers(const std::atomic<std::uint64_t>* want) {
 }
 
 void Writer::publish_tick(const DepthLayout& layout, const char* depth, const Stamp& stamp) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     const std::uint32_t index = index_.find(layout, depth);
     Private* mine = &overflow_;
     InstrumentEntry* entry = nullptr;
@@ -293,7 +276,7 @@ void Writer::place_record(Record& r, std::uint32_t index) {
 }
 
 void Writer::publish_record(const char* record, const Stamp& stamp) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     Record r;
     std::memcpy(static_cast<void*>(&r), record, sizeof r);
     r.ExchangeID[sizeof r.ExchangeID - 1] = r.InstrumentID[sizeof r.InstrumentID - 1] = '\0';
@@ -310,12 +293,12 @@ void Writer::publish_record(const char* record, const Stamp& stamp) {
 }
 
 std::uint32_t Writer::enter_instrument(InstrumentEntry& wanted) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     return index_.enter(wanted);
 }
 
 void Writer::publish_replayed(Record& r, std::uint32_t index, std::int64_t monotonic) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     r.RecvMonotonic = monotonic;
     r.Flags |= kReplayed;
     if (index == kNoInstrument) log_->header->InstrumentOverflow.fetch_add(1, std::memory_order_relaxed);
@@ -339,7 +322,7 @@ void Writer::look_at_event(const Event& event) {
 }
 
 void Writer::publish_event(const Event& event, const Stamp& stamp) {
-    const Turn turn(this);
+    const Turn turn(turn_);
     look_at_event(event);
     flags_ = 0;
     EventRecord e{};

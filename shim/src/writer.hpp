@@ -45,7 +45,6 @@ public:
     std::uint32_t epoch() const { return epoch_; }
 
 private:
-    class Turn;
     void recover();
     void remember_instruments();
     const Record* newest_of(std::uint32_t entry) const;
@@ -61,7 +60,7 @@ private:
 
     Log* log_;
     Clock* clock_ = &process_clock();
-    std::atomic<bool> locked_{false};
+    std::atomic<bool> turn_{false};  // the vendor calls back from two threads now and then, rarely at the same time
     bool own_barrier_ = true;  // no barrier from those who go to sleep: see finish()
     std::uint64_t head_ = 0, ticks_ = 0, events_ = 0;
     std::uint32_t epoch_ = 0;
