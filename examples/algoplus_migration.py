@@ -18,6 +18,8 @@ from tickengine.demo import choose_library
 class TickEngine(MdApi):
     # Before, and after: the callback, the mapping with the vendor's names, texts as bytes.
     def OnRtnDepthMarketData(self, pDepthMarketData):
+        if enough.is_set():  # they go on coming until Release
+            return
         print(pDepthMarketData["InstrumentID"], pDepthMarketData["LastPrice"], pDepthMarketData["UpdateTime"])
         # Before: the tick was put into a queue for each strategy here, in the vendor's thread. After: give the
         # queues to the constructor (md_queue_list), and do not override this; the ticks then never meet Python.
