@@ -121,6 +121,21 @@ TEST(a_damaged_log_rings_and_the_error_is_told_to_the_thread_that_asks) {
     r.bell.stop();
 }
 
+TEST(a_tick_that_comes_while_a_bell_is_being_armed_rings) {
+    Ready r;
+    std::uint64_t first = 0;
+    CHECK_EQ(read(r.bell.fd(), &first, sizeof first), 8);
+    hooks().futex_wake = [&] {  // the thread has the reader, arm() has not come back
+        r.t.tick();
+        CHECK(rung(r.bell, kLong));
+    };
+    r.bell.arm(&r.reader, &r.hand.take);
+    hooks() = Hooks{};
+    CHECK(rung(r.bell));
+    CHECK_EQ(r.bell.recall(), 1);
+    r.bell.stop();
+}
+
 // A tick at every moment of an arming: each must ring.
 TEST(no_ring_is_lost_between_two_threads_that_answer_each_other) {
     const EndlessSleeps endless;
