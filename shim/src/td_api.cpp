@@ -193,11 +193,8 @@ void TdApi::take(TradeEntry entry, bool journaled) {
     entry.stamp = process_clock().now();
     std::uint64_t sequence = 0;
     // The library counts a return as delivered only when this is over: with no room for it, the thread waits
-    // here until there is some. Nothing tells when, and nothing else may happen meanwhile.
-    while (journaled && journal_->append(entry, &sequence) != TK_OK) {
-        gate_.store(false);
-        rest(10000000);
-    }
+    // here until there is some, which nothing tells. Orders are refused long before, and as long: they leave a reserve.
+    while (journaled && journal_->append(entry, &sequence) != TK_OK) rest(10000000);
     if (returns_left_out_ && journaled && is_return(entry.kind)) {
         if (left_out_.fetch_add(1, std::memory_order_relaxed) % kQuietReturns == 0) wake();
         return;

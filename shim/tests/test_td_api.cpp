@@ -1,6 +1,13 @@
 // Every generation of the trader interface on a vendor that only remembers: each method by its slot with its
 // struct in the version's layout, each callback by its slot into a record. And the way of an order.
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <csignal>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "stepper.hpp"
@@ -150,6 +157,15 @@ std::vector<char> order(const char* instrument = "rb2601") {
     for (const StructField& f : struct_table(kInputOrder).fields)
         if (std::strcmp(f.name, "InstrumentID") == 0) std::strcpy(out.data() + f.offset, instrument);
     return out;
+}
+
+// 'S': it sleeps.
+char state_of(pid_t thread) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t end = text.rfind(") ");
+    return end == std::string::npos ? '?' : text[end + 2];
 }
 
 }  // namespace
@@ -437,6 +453,37 @@ TEST(td_full_journal_refuses_orders_and_still_takes_returns) {
     CHECK(std::strstr(last.ErrorMsg, "journal") != nullptr);
     t.callback(spi::kOnRtnOrder, static_cast<const char*>(nullptr));
     CHECK_EQ(static_cast<int>(t.journal.read().back().Kind), TK_TR_RTN_ORDER);
+}
+
+TEST(td_return_waits_for_room_on_the_disk_and_orders_leave_again_behind_it) {
+    Trader t(version_called("6.7.13"));
+    t.ready();
+    tk::TradeReader outside;
+    ok(outside.attach(t.journal.path.c_str()), "attach");
+    struct stat file{};
+    REQUIRE(stat(t.journal.path.c_str(), &file) == 0);
+    const auto before_signal = signal(SIGXFSZ, SIG_IGN);
+    struct rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit full{static_cast<rlim_t>(file.st_size), before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &full) == 0);
+    const std::uint64_t room = outside.header().Room.load();
+    while (outside.head() < room) t.callback(spi::kOnRtnOrder, static_cast<const char*>(nullptr));
+    std::atomic<pid_t> thread{0};
+    std::thread library([&] {
+        thread.store(gettid());
+        t.callback(spi::kOnRtnOrder, static_cast<const char*>(nullptr));
+    });
+    CHECK(eventually([&] { return thread.load() != 0 && state_of(thread.load()) == 'S'; }));  // it has found no room
+    std::int32_t rc;
+    CHECK_EQ(t.api->insert(order().data(), 1, nullptr, &rc), TK_E_FULL);
+    CHECK_EQ(outside.head(), room);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, before_signal);
+    library.join();
+    CHECK_EQ(static_cast<int>(t.journal.read().back().Kind), TK_TR_RTN_ORDER);
+    CHECK_EQ(t.api->insert(order().data(), 2, nullptr, &rc), TK_OK);
+    CHECK_EQ(t.journal.read().back().ClientID, 2u);
 }
 
 // An order that has left is in the journal, whatever instruction the process is killed at.
