@@ -22,6 +22,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 settings.register_profile("tickengine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tickengine")
 
+# Begun in the background of a script, or by nohup, this process and all its children would be deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SEGMENTS = f"/dev/shm/tickengine-{os.geteuid()}-*"
 
 
