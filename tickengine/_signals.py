@@ -26,8 +26,8 @@ class Latch:
     def is_set(self) -> bool:
         return self._set
 
-    def wait(self, timeout: float) -> bool:
-        """At most so many seconds. Returns whether it is set."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """At most so many seconds; None: for ever. Returns whether it is set."""
         if not self._set:
             try:
                 self._wake.get(timeout=timeout)
