@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import multiprocessing
 import os
 import sys
 import threading
@@ -60,12 +61,20 @@ class Engine(Supervised):
     def __init__(self) -> None:
         super().__init__("unit-join", False, None)
         self._wake_r, self._wake_w = os.pipe()
+        self._connection, self._other = multiprocessing.Pipe()
         self._supervisor = threading.Thread(target=self._supervise)
         self._supervisor.start()
 
     def _supervise(self) -> None:
         os.read(self._wake_r, 1)
         self._ended.set()
+
+    def start(self) -> None:
+        pass
+
+    def told_and_joined(self) -> None:
+        self._send("subscribe", ["rb2601"])
+        self.join()
 
 
 def joined_and_interrupted(joined: Any, stop: Callable[[], None], line: int) -> bool:
@@ -90,18 +99,19 @@ def joined_and_interrupted(joined: Any, stop: Callable[[], None], line: int) -> 
     return came
 
 
-@pytest.mark.parametrize("kind", ["api", "engine"])
+@pytest.mark.parametrize("kind", ["api", "engine", "engine that is just told something"])
 def test_a_signals_handler_may_end_it_wherever_join_is(kind: str) -> None:
     def ended_at_each_line() -> None:
         for line in itertools.count(1):
             if kind == "api":
                 api = make()
-                if not joined_and_interrupted(api.Join, api.Release, line):
-                    break
+                came = joined_and_interrupted(api.Join, api.Release, line)
             else:
-                engine = Engine()
-                if not joined_and_interrupted(engine.join, engine.stop, line):
-                    break
+                with Engine() as engine:
+                    told = engine.told_and_joined if kind != "engine" else engine.join
+                    came = joined_and_interrupted(told, engine.stop, line)
+            if not came:
+                break
         assert line > 10
 
     assert ended_well(in_child(ended_at_each_line))
