@@ -31,7 +31,7 @@ def buy(engine: TraderEngine, price: float = 3000.0, volume: int = 1) -> Order:
     return engine.insert("rb2605", "0", "0", price, volume)
 
 
-def until(engine: TraderEngine, condition: Any, what: str, timeout: float = 20.0) -> None:
+def until(engine: TraderEngine, condition: Any, what: str, timeout: float = 60.0) -> None:
     def look() -> Any:
         engine.poll()
         return condition()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tickengine import ConfigError, TickLog
-from tickengine.bench import cases, figures, parts, plot
+from tickengine import ConfigError, TickLog, TickQueue
+from tickengine.bench import cases, crew, figures, parts, plot
 from tickengine.bench.cases import CASES, MP_QUEUE, Schedule
 from tickengine.bench.figures import UNITS, WrongRun, evaluate, medians
+from tickengine.bench.interrupts import Interrupts
 from tickengine.bench.parts import END, Read, Written
 from tickengine.cli import main
 from tickengine.tick import VENDOR_FIELDS
@@ -355,6 +357,28 @@ def test_a_signal_ends_everything_at_once(
     _until(lambda: not bench.members(), "the end of all its processes")
     assert _shared() - before == set()
     assert not file.exists()
+
+
+def test_an_interrupted_run_ends_its_processes_before_their_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was still to open its queue would say on the terminal that it is gone."""
+    closed: list[tuple[list[int], list[str]]] = []
+
+    class Queue(TickQueue):
+        def close(self) -> None:
+            closed.append(([p.pid for p in multiprocessing.active_children()], glob.glob("/dev/shm/*.queue")))
+            super().close()
+
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crew, "TickQueue", Queue)
+    with Interrupts() as interrupts, crew.Crew(2, None, interrupts) as running:
+        assert len(multiprocessing.active_children()) == 3
+        monkeypatch.setattr(running, "_answers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            running.run(CASES[0], cases.schedule("paced", 1.0, 2))
+    assert [alive for alive, _ in closed] == [[], []] and closed[0][1]
+    assert not glob.glob("/dev/shm/*.queue")
 
 
 def test_a_killed_worker_makes_the_run_wrong_and_the_others_go_on(command: Callable[..., Command]) -> None:

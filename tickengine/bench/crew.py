@@ -118,17 +118,24 @@ class Crew:
 
     def run(self, case: Case, schedule: Schedule) -> tuple[Written, list[Read]]:
         """One run. After a `RunError` the crew is good for nothing but its end."""
-        with ExitStack() as stack:
-            for worker in self._workers:
-                queue = None
-                if case.channel == "log":
-                    queue = stack.enter_context(TickQueue(wait=case.wait))
-                    queue.bind(self._log)
-                worker.tell((case, schedule, queue))
-            self._answers(self._workers, _GRACE_S)
-            self._writer.tell((case, schedule))
-            answers = self._answers([self._writer, *self._workers], schedule.seconds + _GRACE_S)
-            return answers[self._writer], [answers[worker] for worker in self._workers]
+        with ExitStack() as queues:
+            try:
+                return self._run(case, schedule, queues)
+            except BaseException:
+                self._stack.close()  # first: a worker that is about to open its queue would not find it
+                raise
+
+    def _run(self, case: Case, schedule: Schedule, queues: ExitStack) -> tuple[Written, list[Read]]:
+        for worker in self._workers:
+            queue = None
+            if case.channel == "log":
+                queue = queues.enter_context(TickQueue(wait=case.wait))
+                queue.bind(self._log)
+            worker.tell((case, schedule, queue))
+        self._answers(self._workers, _GRACE_S)
+        self._writer.tell((case, schedule))
+        answers = self._answers([self._writer, *self._workers], schedule.seconds + _GRACE_S)
+        return answers[self._writer], [answers[worker] for worker in self._workers]
 
     def _answers(self, processes: list[_Process], patience_s: float) -> dict[_Process, Any]:
         """One of each, in any order: who fails is heard even while others wait for it."""
