@@ -637,8 +637,8 @@ TK_API int32_t tk_td_next(tk_td *td, int64_t timeout_ns, void *out);
 TK_API void tk_td_wake(tk_td *td);
 
 /* Let orders through, in this session and with order references from next_order_ref on (they never go back), or
- * stop them. TK_E_STATE when that login's connection is gone by now. A disconnect closes the gate by itself, in
- * the callback. */
+ * stop them. TK_E_STATE when that login's connection is gone by now. A disconnect, and a login as another session,
+ * closes the gate by itself, in the callback. */
 TK_API int32_t tk_td_sender_gate(tk_td *td, int32_t front_id, int32_t session_id, int64_t next_order_ref,
                                  int32_t open);
 /* 1: orders are let through. */

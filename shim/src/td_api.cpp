@@ -165,6 +165,9 @@ std::int32_t TdApi::login(const char* broker_id, const char* user_id, const char
                           {"UserID", user_id, "investor_id"},
                           {"Password", password, "password"},
                           {"UserProductInfo", product_info, "product info"}};
+    // An order that had passed the gate of the session before leaves first: on a connection that is logged in it would
+    // be an order of the new session, with the journal saying the old one's. The front refuses it here.
+    { const std::lock_guard<std::mutex> lock(sending_); }
     return send_secret(api::kReqUserLogin, kReqUserLogin, texts, 4, request_id, rc);
 }
 

@@ -63,6 +63,7 @@ void TdApi::on_logged_in(const char* canonical) {
     const std::lock_guard<std::mutex> lock(login_mutex_);
     logged_in_ = true;
     logged_in_as_ = one_word(front_id, session_id);
+    if (front_session_.load() != logged_in_as_) gate_.store(false);  // it was another session's
 }
 
 void TdApi::on_disconnected() {

@@ -440,6 +440,49 @@ TEST(td_gate_closes_in_the_callback_also_inside_a_request) {
     CHECK(fates == expected);
 }
 
+// Else it would be an order of the new session, and its returns those of an order that nobody knows.
+TEST(td_login_waits_for_an_order_that_had_passed_the_gate) {
+    Trader t(version_called("6.7.2"));
+    t.ready();
+    const int order_slot = t.slot(tk::td::api::kReqOrderInsert), login_slot = t.slot(tk::td::api::kReqUserLogin);
+    std::atomic<bool> inside{false}, go{false}, logged_in{false};
+    t.vendor.during = [&](int slot) {
+        if (slot == login_slot) logged_in.store(true);
+        if (slot != order_slot) return;
+        inside.store(true);
+        CHECK(eventually([&] { return go.load(); }));
+    };
+    std::thread sender([&] {
+        std::int32_t rc;
+        CHECK_EQ(t.api->insert(order().data(), 1, nullptr, &rc), TK_OK);
+    });
+    CHECK(eventually([&] { return inside.load(); }));
+    t.callback(spi::kOnFrontDisconnected, 4097);
+    t.callback(spi::kOnFrontConnected);
+    std::atomic<pid_t> thread{0};
+    std::thread session([&] {
+        thread.store(gettid());
+        std::int32_t rc;
+        CHECK_EQ(t.api->login("9999", "me", "secret", "", 1, &rc), TK_OK);
+    });
+    CHECK(eventually([&] { return logged_in.load() || (thread.load() != 0 && state_of(thread.load()) == 'S'); }));
+    CHECK(!logged_in.load());
+    go.store(true);
+    sender.join();
+    session.join();
+    CHECK(logged_in.load());
+}
+
+TEST(td_login_as_another_session_closes_the_gate) {
+    Trader t(version_called("6.7.2"));
+    t.ready();
+    t.log_in(1, -5);
+    CHECK(t.api->gate_open());  // the same again
+    t.log_in(1, -6);
+    CHECK(!t.api->gate_open());
+    CHECK_EQ(t.api->gate(1, -6, 1, true), TK_OK);
+}
+
 TEST(td_full_journal_refuses_orders_and_still_takes_returns) {
     Trader t(version_called("6.7.13"), 64);
     t.ready();
