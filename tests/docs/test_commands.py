@@ -1,7 +1,8 @@
 """Every command in the documents is one: the real parser takes it, and what can run on this machine is run.
 
 A command is a line of a fenced ``bash`` or ``console`` block, or of a block without a language if it begins with
-``tickengine``. What is inline (`tickengine front --port 41213`) has to name a command and options that exist.
+``tickengine`` or another program's name. What is inline (`tickengine front --port 41213`) has to name a command and
+options that exist.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ NOT_OURS = {
     ".": "enters a virtual environment",
     "jq": "not ours",
     "bash": "scripts of this repository, longer than this",
+    "make": "an hour and longer; tests/soak",
+    "curl": "asks a feed for its metrics; tests/feed/test_run.py",
     "gcc": "a C program: tests/examples",
     "./follow": "a C program: tests/examples",
     "python3": "makes a virtual environment",
@@ -54,13 +57,18 @@ NOT_OURS = {
 PARSED_ONLY = {
     "bench": "20 s; tests/unit/test_bench.py",
     "orders": "needs an account's journal; tests/trader",
-    "demo": "15 s; tests/genuine/test_demo.py and scripts/demo",
+    "demo": "with the genuine library; tests/genuine/test_demo.py, tests/trader/test_demo_trading.py",
+}
+# The documents' programs in Python, and where they are run.
+PROGRAMS = {
+    "-c": "test_python_in_a_line_runs",
+    "follow.py": "tests/docs/test_programs.py",
 }
 # Those that go on until they are told to end, and what shows that they have begun.
 UNTIL_TOLD = {"front": "tcp://127.0.0.1:", "run": "subscribed:", "record": "recording ", "replay": "replay "}
 
 
-OURS_AT_ONCE = re.compile(r"(\$ )?(tickengine|python -m tickengine)( |$)")
+COMMANDS_AT_ONCE = re.compile(r"(\$ )?(tickengine|python|pip|curl|make)( +[^\d ]|$)")
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def _shell_lines(page: Path) -> Iterator[tuple[int, str, str]]:
             if not text.startswith("$ "):
                 continue  # what the command says
             text = text[2:]
-        elif language != "bash" and (language != "" or not OURS_AT_ONCE.match(text)):
+        elif language != "bash" and (language != "" or not COMMANDS_AT_ONCE.match(text)):
             continue
         text = held + text.removeprefix("$ ")
         held = text[:-1] if text.endswith("\\") else ""
@@ -137,10 +145,19 @@ def test_every_command_is_shown_in_english_and_in_chinese() -> None:
 
 
 def test_what_is_not_ours_is_on_the_list() -> None:
-    unknown = [f"{c.where}: {c.words[0]}" for c in ALL if arguments_of(c) is None and c.words[0] not in NOT_OURS]
-    assert not unknown
-    assert not set(NOT_OURS) - {c.words[0] for c in ALL}
+    others = [c for c in ALL if arguments_of(c) is None]
+    known = {*NOT_OURS, "python"}
+    assert not [f"{c.where}: {c.words[0]}" for c in others if c.words[0] not in known]
+    assert not known - {c.words[0] for c in others}
+    assert {c.words[1] for c in others if c.words[0] == "python"} == set(PROGRAMS)
     assert not set(PARSED_ONLY) - set(cli.COMMANDS)
+
+
+def test_what_the_lists_name_exists() -> None:
+    """Where else a command is run."""
+    reasons = " ".join([*NOT_OURS.values(), *PARSED_ONLY.values(), *PROGRAMS.values()])
+    named = re.findall(r"tests/[\w/.]+", reasons)
+    assert len(named) > 8 and not [name for name in named if not (ROOT / name).exists()]
 
 
 def test_scripts_that_are_named_exist() -> None:
@@ -190,6 +207,15 @@ def test_a_file_that_is_shown_has_no_mistake(
 
 
 # ---- run -----------------------------------------------------------------------------------------
+
+
+def test_python_in_a_line_runs() -> None:
+    lines = {c.words[2] for c in ALL if c.words[:2] == ("python", "-c")}
+    assert lines
+    for line in lines:
+        done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, cwd=ROOT, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).exists(), "it prints a file's path"
 
 
 @dataclass(frozen=True)
