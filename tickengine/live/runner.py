@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import queue as stdlib_queue
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from .._errors import Closed, ConfigError, EngineError, TickEngineError
@@ -15,11 +16,13 @@ from ..engine import TickEngine
 from ..queue import TickQueue
 from ..trader.book import Change
 from ..trader.engine import TraderEngine
+from ..trader.journal import TradeLog
 from ..trader.paper import PaperTrader
 from ..trader.trader import Trader
 from .accounts import Account
 from .options import Options
 from .strategy import AbstractStrategy
+from .told import Told, ToldFile
 
 _LONGEST_WAIT_S = 0.25
 _ENDED_S = 5.0
@@ -70,8 +73,9 @@ def run_live(
             with _in_one_line():
                 engine = started.enter_context(_engine(account, instruments, queue, folder))
                 trader = started.enter_context(_trader(account, folder))
+                told = started.enter_context(closing(_told(trader)))
             any_hour = bool(config.get("any_hour"))
-            runner = Runner(strategy, queue, trader, seconds=options.get_seconds(), any_hour=any_hour)
+            runner = Runner(strategy, queue, trader, seconds=options.get_seconds(), any_hour=any_hour, told=told)
             try:
                 runner.run()
                 with _in_one_line():
@@ -130,6 +134,13 @@ def _trader(account: Account, folder: str) -> Trader:
     )
 
 
+def _told(trader: Trader) -> Told:
+    if not isinstance(trader, TraderEngine):
+        return Told()
+    with TradeLog.attach(trader.journal_path) as journal:
+        return ToldFile(os.path.join(os.path.dirname(trader.journal_path), "trade.told"), journal)
+
+
 class Runner:
     """The loop of one strategy.
 
@@ -139,6 +150,7 @@ class Runner:
     Args:
         seconds: how long at most; None: until the strategy wants to end.
         any_hour: bars by the clock alone.
+        told: what earlier runs have been told; default nothing.
     """
 
     def __init__(
@@ -149,6 +161,7 @@ class Runner:
         *,
         seconds: float | None = None,
         any_hour: bool = False,
+        told: Told | None = None,
     ) -> None:
         self._strategy = strategy
         self._queue = queue
@@ -159,6 +172,8 @@ class Runner:
         self._clock = ReceiveClock()
         self._end = None if seconds is None else time.monotonic() + seconds
         self._connected = False
+        self._told = told or Told()
+        self._news: deque[Change] = deque()
         strategy._trader = trader
 
     def run(self) -> None:
@@ -199,7 +214,7 @@ class Runner:
         self._tell()
         for name in strategy.instrument_ids:
             strategy.logger.info("position of %s: %d lots", name, strategy.single_sided_position(name))
-        under_way = [order for order in self._trader.book.open_orders() if order.ClientID in strategy._ours]
+        under_way = [order for order in self._trader.book.open_orders() if order.ClientID]
         for order in under_way:
             strategy.logger.warning(
                 "order %s of %s is still %s", order.OrderRef or order.ClientID, order.InstrumentID, order.state
@@ -224,22 +239,22 @@ class Runner:
     def _tell(self) -> None:
         """What has happened to orders; what the callbacks cause is told too."""
         while True:
-            changes = self._trader.poll()
+            self._news.extend(c for c in self._trader.poll() if c.record.sequence >= self._told.next)
             connected = self._strategy.is_trading_connected()
             if connected != self._connected:
                 self._connected = connected
+                self._strategy._day_known |= connected
                 self._strategy.on_connection(connected)
-            if not changes:
+            if not self._news:
                 return
-            for change in changes:
-                self._dispatch(change)
+            while self._news:
+                self._dispatch(self._news.popleft())
 
     def _dispatch(self, change: Change) -> None:
-        strategy = self._strategy
-        if change.trade is not None:
-            # A trade can come before its order's return; the reference is ours alone within the day.
-            client_id = change.order.ClientID if change.order is not None else 0
-            strategy._count(change.trade, client_id)
-            strategy.on_trade(change.trade)
-        elif change.kind in ("order", "cancel") and change.order is not None:
-            strategy.on_order(change.order)
+        try:
+            if change.trade is not None:
+                self._strategy.on_trade(change.trade)
+            elif change.kind in ("order", "cancel") and change.order is not None:
+                self._strategy.on_order(change.order)
+        finally:  # also what it raised at has been told
+            self._told.up_to(self._news[0].record.sequence if self._news else change.record.sequence + 1)
