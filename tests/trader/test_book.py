@@ -82,6 +82,7 @@ def test_a_trade_before_its_order_finds_it_later(desk: Desk) -> None:
     assert desk.book.order(1).filled == 0
     desk.take(desk.journal.add("rtn_order", data=order_return(given, "0", traded=1, system="9")))
     assert desk.book.order(1).filled == 1 and desk.book.order(1).is_settled
+    assert desk.book.own_lots == {"rb2605": 1} and desk.book.own_traded == desk.book.trading_day
 
 
 @pytest.mark.parametrize("end", ["front_disconnected", "epoch_started"])
@@ -178,6 +179,8 @@ def test_orders_of_other_programs_are_in_the_book(desk: Desk) -> None:
     desk.take(desk.journal.add("rtn_order", data=order_return(given, "3", system="7", session=5)))
     (order,) = desk.book
     assert order.ClientID == 0 and order.SessionID == 5 and desk.book.open_orders() == [order]
+    desk.take(desk.journal.add("rtn_trade", data=trade_return(given, "t", 1, system="7")))
+    assert order.filled == 1 and desk.book.own_lots == {} and desk.book.own_traded == ""
     desk.send(1)
     assert len(desk.book) == 2
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import queue as stdlib_queue
+import threading
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +15,12 @@ from live_support import Ticks, tick
 from tickengine import ConfigError
 from tickengine.bars import BarBuilder, seconds_of
 from tickengine.live import AbstractStrategy, Bar, get_command_line_parser
+from tickengine.live import runner as runner_module
 from tickengine.live.runner import Runner
+from tickengine.live.told import Told, ToldFile
+from tickengine.trader.journal import TradeLog, TradeLogWriter
 from tickengine.trader.limits import LimitRefused, Limits
-from tickengine.trader.paper import PaperTrader
+from tickengine.trader.paper import _POSITIONS, PaperTrader
 
 
 class Recorder(AbstractStrategy):
@@ -51,12 +58,16 @@ class Recorder(AbstractStrategy):
 
 def run(strategy: AbstractStrategy, ticks: list[Any], **paper: Any) -> PaperTrader:
     trader = PaperTrader(**paper)
-    runner = Runner(strategy, Ticks(ticks), trader)  # type: ignore[arg-type]
+    run_on(trader, strategy, ticks)
+    return trader
+
+
+def run_on(trader: PaperTrader, strategy: AbstractStrategy, ticks: list[Any], told: Told | None = None) -> None:
+    runner = Runner(strategy, Ticks(ticks), trader, told=told)  # type: ignore[arg-type]
     try:
         runner.run()
     finally:
         runner.finish(cancel=False)
-    return trader
 
 
 def make(cls: type[Recorder] = Recorder, **more: Any) -> Recorder:
@@ -166,6 +177,160 @@ def test_own_books_leave_out_what_others_did() -> None:
     strategy = make(Own)
     trader = run(strategy, [tick(3000.0)], lots={"rb2605": (5, 0)})
     assert strategy.single_sided_position() == 1 and trader.positions.net("rb2605") == 6
+
+
+def test_own_books_are_as_new_as_the_orders() -> None:
+    class Hasty(Recorder):
+        def act(self, tick: Any) -> None:
+            self.set_local_bookkeep(True)
+            # Before the second is sent the first one's end is seen.
+            self.sent = [len(self.change_position_to(target)) for target in (1, 2, 2)]
+            self.set_should_exit(True)
+
+        def on_order(self, order: Any) -> None:
+            assert self.change_position_to(2) == []  # before it is told of the trades
+
+        sent: list[int] = []
+
+    strategy = make(Hasty)
+    trader = run(strategy, [tick(3000.0)])
+    assert strategy.sent == [1, 1, 0] and trader.positions.net("rb2605") == strategy.single_sided_position() == 2
+
+
+class Buyer(Recorder):
+    def act(self, tick: Any) -> None:
+        self.set_local_bookkeep(True)
+        if self.is_trading_connected():
+            self.change_position_to(2)
+        if self.has_traded and not self.has_pending_order():
+            self.set_should_exit(True)
+
+
+def told_trades(strategy: Recorder) -> list[Any]:
+    return [entry for entry in strategy.story if entry[0] == "trade"]
+
+
+def test_what_earlier_runs_did_is_the_strategys_own() -> None:
+    trader, told = PaperTrader(), Told()
+    first, second = make(Buyer), make(Buyer)
+    run_on(trader, first, [tick(3000.0), tick(3000.0)], told)
+    assert first.should_exit and len(told_trades(first)) == 1
+    run_on(trader, second, [tick(3000.0), tick(3000.0)], told)
+    assert second.should_exit and second.has_traded and second.single_sided_position() == 2
+    assert len(trader.book) == 1 and told_trades(second) == []
+
+
+def test_an_order_of_an_earlier_run_is_under_way() -> None:
+    class Patient(Buyer):
+        def act(self, tick: Any) -> None:
+            self.set_local_bookkeep(True)
+            self.change_position_to(2, price=2990.0)
+
+    trader, told = PaperTrader(), Told()
+    run_on(trader, make(Patient), [tick(3000.0)], told)
+    strategy = make(Patient)
+    run_on(trader, strategy, [tick(3000.0), tick(2980.0)], told)
+    assert len(trader.book) == 1 and len(told_trades(strategy)) == 1 and not strategy.has_pending_order()
+    assert strategy.cancel_orders() == 0 and strategy.single_sided_position() == 2
+
+
+def test_the_own_position_stays_overnight_and_having_traded_does_not() -> None:
+    trader = PaperTrader(trading_day="20261123")
+    run_on(trader, make(Buyer), [tick(3000.0), tick(3000.0)])
+    trader._add("rsp_user_login", data={"TradingDay": "20261124", "FrontID": 1, "SessionID": 2})
+    trader._answer("qry_position", _POSITIONS)
+    strategy = make(Buyer)
+    run_on(trader, strategy, [tick(3000.0)])
+    assert "connected" in strategy.story and trader.book.trading_day == "20261124"
+    assert not strategy.has_traded and not strategy.should_exit and strategy.single_sided_position() == 2
+    assert len(trader.book) == 1
+
+
+def test_what_was_told_before_a_callback_raised_is_not_told_again() -> None:
+    class Fails(Buyer):
+        def on_trade(self, trade: Any) -> None:
+            super().on_trade(trade)
+            raise RuntimeError("a mistake")
+
+    trader, told = PaperTrader(fill_volume=1), Told()
+    first, second = make(Fails), make(Buyer)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        run_on(trader, first, [tick(3000.0)], told)
+    run_on(trader, second, [tick(3000.0)] * 4, told)
+    assert len(told_trades(first) + told_trades(second)) == len(trader.book.trades) == 2
+
+
+def test_a_traders_news_end_the_wait_for_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere(PaperTrader):
+        """Its news come from somewhere else."""
+
+        news: Any = None
+
+        def watch(self, news: Any) -> None:
+            self.news = news
+
+    class Quiet(Ticks):
+        """No tick ever comes: a disconnect does, while the strategy waits."""
+
+        rung = threading.Event()
+
+        def get(self, timeout: float | None = None) -> Any:
+            trader.disconnect()
+            if trader.news is not None:
+                threading.Thread(target=trader.news).start()
+            assert self.rung.wait(timeout), "nobody has ended the wait"
+            raise stdlib_queue.Empty
+
+        def interrupt(self) -> None:
+            self.rung.set()
+
+    class Leaver(Recorder):
+        def on_connection(self, connected: bool) -> None:
+            super().on_connection(connected)
+            self.set_should_exit(not connected)
+
+    monkeypatch.setattr(runner_module, "_LONGEST_WAIT_S", 20.0)
+    strategy, trader = make(Leaver), Elsewhere()
+    runner = Runner(strategy, Quiet([]), trader)  # type: ignore[arg-type]
+    runner.run()
+    assert strategy.story == ["start", "connected", "disconnected"] and trader.news is not None
+    runner.finish(cancel=False)
+    assert trader.news is None
+
+
+def test_how_far_a_strategy_was_told_outlives_it(tmp_path: Path) -> None:
+    def write(*notes: str, place: Path = tmp_path) -> None:
+        with TradeLogWriter(place) as writer:
+            for note in notes:
+                writer.note("note", note)
+
+    def told(place: Path = tmp_path) -> ToldFile:
+        with TradeLog.attach(place) as journal:
+            return ToldFile(str(tmp_path / "trade.told"), journal)
+
+    def next_of(place: Path = tmp_path) -> int:
+        with closing(told(place)) as found:
+            return found.next
+
+    write("a", "b")
+    write("c")
+    assert next_of() == 3  # behind what was there before: epoch, a, b
+    with closing(told()) as found:
+        found.up_to(4)
+    write("d")
+    assert next_of() == 4  # c, which nobody was told
+    with closing(told()) as found:
+        found.up_to(1000)
+    write("e")
+    assert next_of() == 7  # records that the disk has lost: what is new has their numbers
+    (tmp_path / "other").mkdir()
+    write("f", "g", place=tmp_path / "other")
+    write("h", place=tmp_path / "other")
+    assert next_of(tmp_path / "other") == 3
+    (tmp_path / "trade.told").unlink()
+    (tmp_path / "trade.told").mkdir()
+    with pytest.raises(ConfigError, match="trade.told: Is a directory"):
+        told()
 
 
 def test_cancelling() -> None:

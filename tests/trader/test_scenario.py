@@ -140,7 +140,42 @@ def test_a_wrong_password_ends_it_with_the_reason(
     fronts.trading.refuse_logins(3)
     ended = run(tmp_path, fronts, genuine, genuine_trader)
     assert ended.returncode == 1
-    assert re.search(r"EngineError: trading has ended: login refused: 3 .*not tried again", ended.stderr), ended.stderr
+    assert re.search(
+        r"^tickengine: trading has ended: login refused: 3 .*not tried again", ended.stderr, re.MULTILINE
+    ), ended.stderr
+    assert "Traceback" not in ended.stderr
     (tmp_path / "md").mkdir()
     ended = run(tmp_path / "md", fronts, genuine, genuine_trader, password="another")
-    assert ended.returncode == 1 and "EngineError" in ended.stderr and "another" not in ended.stderr
+    assert ended.returncode == 1 and re.search("^tickengine: .*login refused", ended.stderr, re.MULTILINE), ended.stderr
+    assert "Traceback" not in ended.stderr and "another" not in ended.stderr
+
+
+ACCOUNT = """
+[accounts.loopback]
+md_front = "tcp://127.0.0.1:41213"
+td_front = "tcp://127.0.0.1:41205"
+broker_id = "9999"
+investor_id = "me"
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (None, "No such file"),
+        (ACCOUNT + 'password = "never-shown"', "password does not belong into this file"),
+        (ACCOUNT + 'password_env = "NOT_SET_AT_ALL"', "NOT_SET_AT_ALL is not set"),
+        (ACCOUNT + "limits = { order_volume = 0 }", "order_volume must be a whole number above 0"),
+        (ACCOUNT.replace("tcp://127.0.0.1:41213", "127.0.0.1"), "md_front: .*must be tcp://host:port"),
+        (ACCOUNT + 'library = "/no/such.so"', "/no/such.so"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(config: str | None, words: str, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "tickengine.toml").write_text(config)
+    ended = subprocess.run(
+        [sys.executable, str(EXAMPLE), *OPTIONS], cwd=tmp_path, capture_output=True, text=True, timeout=90
+    )
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert re.fullmatch(f"tickengine: .*{words}.*\n", ended.stderr), ended.stderr
+    assert "never-shown" not in ended.stderr

@@ -25,8 +25,10 @@ Passwords themselves do not belong into it: a table with ``password`` is refused
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from typing import Any
 from .._errors import ConfigError
 from .._secret import Secret, secret
 from .._toml import tomllib
+from ..config import check_fronts, credential
 from ..trader.limits import Limits
 
 CONFIG_ENV = "TICKENGINE_CONFIG"
@@ -118,12 +121,20 @@ def _account(name: str, table: dict[str, Any]) -> Account:
         if key in table:
             values[key] = _typed(table, key, bool, "true or false")
     if "balance" in table:
-        values["balance"] = float(_typed(table, "balance", (int, float), "a number"))
+        balance = values["balance"] = float(_typed(table, "balance", (int, float), "a number"))
+        if not math.isfinite(balance):
+            raise ConfigError(f"balance must be a number, not {balance}")
     for key in ("md_front", "broker_id", "investor_id"):
         if not values.get(key):
             raise ConfigError(f"{key} is missing")
     if not values.get("paper") and not values.get("td_front"):
         raise ConfigError("td_front is missing (or set paper = true)")
+    for key in ("md_front", "td_front"):
+        if values.get(key):
+            with _named(key):
+                check_fronts(values[key], key)
+    for key in ("broker_id", "investor_id", "app_id"):
+        credential(values.get(key, ""), key)
     for key in _SECRETS:
         places = {
             where: _typed(table, f"{key}_{where}", str, "a text")
@@ -131,10 +142,19 @@ def _account(name: str, table: dict[str, Any]) -> Account:
             if f"{key}_{where}" in table
         }
         if places:
-            values[key] = secret(**places)
+            with _named(key):
+                values[key] = secret(**places)
     values["lots"] = _lots(table.get("lots", {}))
     values["limits"] = limits_of(table.get("limits", {}))
     return Account(name=name, **values)
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
 def limits_of(table: Any) -> Limits:
@@ -155,7 +175,7 @@ def limits_of(table: Any) -> Limits:
 
 def _lots(table: Any) -> dict[str, tuple[int, int]]:
     good = isinstance(table, dict) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)
+        isinstance(pair, list) and len(pair) == 2 and all(type(n) is int and n >= 0 for n in pair)
         for pair in table.values()
     )
     if not good:

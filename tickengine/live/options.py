@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._errors import ConfigError
 from .accounts import Account, config_path, load_account
 from .strategy import AbstractStrategy
 
@@ -28,9 +29,16 @@ class Options:
         self._logger: logging.Logger | None = None
 
     def get_base_folder(self) -> str:
-        """The strategy's own directory, made if it was not there: flow files, journal, whatever it writes."""
+        """The strategy's own directory, made if it was not there: flow files, journal, whatever it writes.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
         folder = Path(self._arguments.base_folder or f"live/{self.name}").absolute()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"directory {folder}: {error.strerror}; give another with --base-folder") from None
         return str(folder)
 
     def get_instruments(self) -> list[str]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import queue as stdlib_queue
 import time
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
-from .._errors import Closed, ConfigError, EngineError
+from .._errors import Closed, ConfigError, EngineError, TickEngineError
 from ..bars import Bar, BarBuilder, ReceiveClock, seconds_of
 from ..engine import TickEngine
 from ..queue import TickQueue
 from ..trader.book import Change
 from ..trader.engine import TraderEngine
+from ..trader.journal import TradeLog
 from ..trader.paper import PaperTrader
 from ..trader.trader import Trader
 from .accounts import Account
 from .options import Options
 from .strategy import AbstractStrategy
+from .told import Told, ToldFile
 
 _LONGEST_WAIT_S = 0.25
 _ENDED_S = 5.0
@@ -28,7 +32,7 @@ _CONFIG_KEYS = ("parameters", "periods", "any_hour", "description", "wait", "can
 def run_live(
     cls: type[AbstractStrategy], config: Mapping[str, Any] | None = None, *, options: Options
 ) -> AbstractStrategy:
-    """Run a strategy until it wants to end, Ctrl-C, or the time of ``--seconds``; returns it.
+    """Run a strategy as this program: until it wants to end, Ctrl-C, or the time of ``--seconds``; returns it.
 
     Ticks come from a `TickEngine`, orders go to the account of *options*; a paper account needs a
     market-data front only.
@@ -39,20 +43,24 @@ def run_live(
             ("adaptive", "spin", "block"); ``cancel_on_exit`` (False): cancel its orders under way at the end.
 
     Raises:
-        ConfigError: something in *config*, *options* or the configuration file; nothing was started.
-        EngineError: the market data or the trading connection has come to its end, such as by a wrong password.
+        ConfigError: something in *config*; nothing was started.
+        SystemExit: with a line that says why, which Python prints before it ends with status 1: *options* or the
+            configuration file cannot be used (nothing was started), or the market data or the trading connection
+            did not start or has come to its end, such as by a wrong password. Its ``__cause__`` is the error.
         Exception: what the strategy raised; everything has been stopped in order before.
     """
     config = dict(config or {})
     unknown = sorted(set(config) - set(_CONFIG_KEYS))
     if unknown:
         raise ConfigError(f"config key {unknown[0]!r} is not known; known are {', '.join(_CONFIG_KEYS)}")
-    account = options.get_account()
+    with _in_one_line():
+        account = options.get_account()
+        folder = options.get_base_folder()
     instruments = options.get_instruments()
     strategy = cls(
         instruments,
         config.get("parameters"),
-        options.get_base_folder(),
+        folder,
         periods=config.get("periods"),
         description=config.get("description"),
         logger=options.get_logger(),
@@ -61,14 +69,20 @@ def run_live(
         raise ConfigError(f"{cls.__name__} is no AbstractStrategy")
     queue = TickQueue(instruments, wait=config.get("wait", "adaptive"))
     try:
-        engine = _engine(account, instruments, queue, options)
-        with engine, _trader(account, options) as trader:
+        with ExitStack() as started:
+            with _in_one_line():
+                engine = started.enter_context(_engine(account, instruments, queue, folder))
+                trader = started.enter_context(_trader(account, folder))
+                told = started.enter_context(closing(_told(trader)))
             any_hour = bool(config.get("any_hour"))
-            runner = Runner(strategy, queue, trader, seconds=options.get_seconds(), any_hour=any_hour)
+            runner = Runner(strategy, queue, trader, seconds=options.get_seconds(), any_hour=any_hour, told=told)
             try:
                 runner.run()
-                if not strategy.should_exit and not engine.is_alive():
-                    engine.join(_ENDED_S)  # raises what it ended of
+                with _in_one_line():
+                    if trader.failure:
+                        raise EngineError(f"trading has ended: {trader.failure}")
+                    if not strategy.should_exit and not engine.is_alive():
+                        engine.join(_ENDED_S)  # raises what it ended of
             except KeyboardInterrupt:
                 strategy.logger.info("interrupted; ending in order")
             finally:
@@ -78,7 +92,16 @@ def run_live(
     return strategy
 
 
-def _engine(account: Account, instruments: list[str], queue: TickQueue, options: Options) -> TickEngine:
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What goes wrong here is the operator's, who has no use for a traceback."""
+    try:
+        yield
+    except TickEngineError as error:
+        raise SystemExit(f"tickengine: {error}") from error
+
+
+def _engine(account: Account, instruments: list[str], queue: TickQueue, folder: str) -> TickEngine:
     return TickEngine(
         account.md_front,
         account.broker_id,
@@ -88,13 +111,13 @@ def _engine(account: Account, instruments: list[str], queue: TickQueue, options:
         account.auth_code,
         instruments,
         [queue],
-        page_dir=os.path.join(options.get_base_folder(), "md"),
+        page_dir=os.path.join(folder, "md"),
         library=account.library,
         production=account.production,
     )
 
 
-def _trader(account: Account, options: Options) -> Trader:
+def _trader(account: Account, folder: str) -> Trader:
     if account.paper:
         return PaperTrader(account.limits, balance=account.balance, lots=dict(account.lots))
     return TraderEngine(
@@ -104,11 +127,18 @@ def _trader(account: Account, options: Options) -> Trader:
         account.password,
         account.app_id,
         account.auth_code,
-        os.path.join(options.get_base_folder(), "td"),
+        os.path.join(folder, "td"),
         library=account.td_library,
         limits=account.limits,
         production=account.production,
     )
+
+
+def _told(trader: Trader) -> Told:
+    if not isinstance(trader, TraderEngine):
+        return Told()
+    with TradeLog.attach(trader.journal_path) as journal:
+        return ToldFile(os.path.join(os.path.dirname(trader.journal_path), "trade.told"), journal)
 
 
 class Runner:
@@ -120,6 +150,7 @@ class Runner:
     Args:
         seconds: how long at most; None: until the strategy wants to end.
         any_hour: bars by the clock alone.
+        told: what earlier runs have been told; default nothing.
     """
 
     def __init__(
@@ -130,6 +161,7 @@ class Runner:
         *,
         seconds: float | None = None,
         any_hour: bool = False,
+        told: Told | None = None,
     ) -> None:
         self._strategy = strategy
         self._queue = queue
@@ -140,10 +172,12 @@ class Runner:
         self._clock = ReceiveClock()
         self._end = None if seconds is None else time.monotonic() + seconds
         self._connected = False
+        self._told = told or Told()
+        self._news: deque[Change] = deque()
         strategy._trader = trader
 
     def run(self) -> None:
-        """Until the strategy wants to end, the time is over, or the ticks have ended."""
+        """Until the strategy wants to end, the time is over, or the ticks or trading have ended."""
         strategy = self._strategy
         self._trader.watch(self._queue.interrupt)
         strategy.on_start()
@@ -166,7 +200,7 @@ class Runner:
                 self._take(tick)
             self._tell()
             if self._trader.failure:
-                raise EngineError(f"trading has ended: {self._trader.failure}")
+                return
             if self._bars is not None:
                 self._give(self._bars.advance(self._clock.now()))
 
@@ -180,7 +214,7 @@ class Runner:
         self._tell()
         for name in strategy.instrument_ids:
             strategy.logger.info("position of %s: %d lots", name, strategy.single_sided_position(name))
-        under_way = [order for order in self._trader.book.open_orders() if order.ClientID in strategy._ours]
+        under_way = [order for order in self._trader.book.open_orders() if order.ClientID]
         for order in under_way:
             strategy.logger.warning(
                 "order %s of %s is still %s", order.OrderRef or order.ClientID, order.InstrumentID, order.state
@@ -205,22 +239,22 @@ class Runner:
     def _tell(self) -> None:
         """What has happened to orders; what the callbacks cause is told too."""
         while True:
-            changes = self._trader.poll()
+            self._news.extend(c for c in self._trader.poll() if c.record.sequence >= self._told.next)
             connected = self._strategy.is_trading_connected()
             if connected != self._connected:
                 self._connected = connected
+                self._strategy._day_known |= connected
                 self._strategy.on_connection(connected)
-            if not changes:
+            if not self._news:
                 return
-            for change in changes:
-                self._dispatch(change)
+            while self._news:
+                self._dispatch(self._news.popleft())
 
     def _dispatch(self, change: Change) -> None:
-        strategy = self._strategy
-        if change.trade is not None:
-            # A trade can come before its order's return; the reference is ours alone within the day.
-            client_id = change.order.ClientID if change.order is not None else 0
-            strategy._count(change.trade, client_id)
-            strategy.on_trade(change.trade)
-        elif change.kind in ("order", "cancel") and change.order is not None:
-            strategy.on_order(change.order)
+        try:
+            if change.trade is not None:
+                self._strategy.on_trade(change.trade)
+            elif change.kind in ("order", "cancel") and change.order is not None:
+                self._strategy.on_order(change.order)
+        finally:  # also what it raised at has been told
+            self._told.up_to(self._news[0].record.sequence if self._news else change.record.sequence + 1)

@@ -25,6 +25,8 @@ CHINA = timezone(timedelta(hours=8), "CST")
 class AbstractStrategy:
     """A strategy of one account. Every method runs on one thread, one at a time.
 
+    Its own orders are those in the journal below *base_folder*, whichever run has sent them.
+
     Args:
         instrument_ids: what it gets ticks of.
         parameters: anything it wants to be told; kept as ``self.parameters``.
@@ -32,9 +34,6 @@ class AbstractStrategy:
         periods: bars to build, such as ``["1m", "5m"]``, see `on_bar`, each once.
         description: words for people.
         logger: default one named after the class.
-
-    Attributes:
-        has_traded: True after its first trade.
     """
 
     def __init__(
@@ -54,18 +53,17 @@ class AbstractStrategy:
             seconds_of(period)
         self.description = description or ""
         self.logger = logger or logging.getLogger(f"tickengine.live.{type(self).__name__}")
-        self.has_traded = False
         self._should_exit = False
         self._local = False
-        self._own: dict[str, int] = {}
-        self._ours: set[int] = set()
+        self._day_known = False
         self._ticks: dict[str, Tick] = {}
         self._trader: Trader | None = None
 
     # ---- to override ---------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Before the first tick; trading may not be connected yet."""
+        """Before the first tick; trading may not be connected yet. What the journal says of earlier runs is in
+        ``trader.book`` and in the positions already."""
 
     def on_tick(self, instrument_id: str, tick: Tick) -> None:
         """A tick of one of the instruments."""
@@ -74,10 +72,13 @@ class AbstractStrategy:
         """A bar has ended. *period* is as it was given in ``periods``; ``docs/bars.md`` says what a bar is."""
 
     def on_order(self, order: Order) -> None:
-        """An order of the account has changed."""
+        """An order of the account has changed, in this run or since the last one was told."""
 
     def on_trade(self, trade: Trade) -> None:
-        """A trade of the account, each once."""
+        """A trade of the account, each once, also one that came when no run was there to be told.
+
+        Only one that was being told when the process was killed is told again by the next run.
+        """
 
     def on_connection(self, connected: bool) -> None:
         """The trading connection was made ready, or lost."""
@@ -102,20 +103,32 @@ class AbstractStrategy:
     # ---- positions and orders ------------------------------------------------------------------
 
     def set_local_bookkeep(self, local: bool) -> None:
-        """True: positions are those of this strategy's own trades; False (at first): the account's."""
+        """True: positions are those of this strategy's own trades, of all runs and days; False (at first): the
+        account's."""
         self._local = bool(local)
 
     def single_sided_position(self, instrument_id: str | None = None) -> int:
         """Lots long less lots short."""
         name = self._instrument(instrument_id)
-        return self._own.get(name, 0) if self._local else self._desk.positions.net(name)
+        return self._desk.book.own_lots.get(name, 0) if self._local else self._desk.positions.net(name)
+
+    @property
+    def has_traded(self) -> bool:
+        """Whether an order of this strategy has traded this trading day, whichever run has sent it.
+
+        Which day it is, a run learns when trading is connected for the first time; before that it is False.
+        """
+        if self._trader is None or not self._day_known:
+            return False
+        day = self._trader.book.trading_day
+        return day != "" and self._trader.book.own_traded == day
 
     def has_pending_order(self, instrument_id: str | None = None) -> bool:
         """Whether an order of this strategy is under way, or at its end with trades still to come.
 
         Orders of uncertain fate are pending. None: any instrument.
         """
-        return any(order.ClientID in self._ours for order in self._desk.book.unsettled(instrument_id))
+        return any(order.ClientID for order in self._desk.book.unsettled(instrument_id))
 
     def change_position_to(
         self,
@@ -162,16 +175,14 @@ class AbstractStrategy:
 
     def insert_order(self, instrument_id: str, direction: str, offset: str, price: float, volume: int) -> Order:
         """Send one order, see `Trader.insert`."""
-        order = self._desk.insert(instrument_id, direction, offset, price, volume)
-        self._ours.add(order.ClientID)
-        return order
+        return self._desk.insert(instrument_id, direction, offset, price, volume)
 
     def cancel_orders(self, instrument_id: str | None = None) -> int:
         """Ask for this strategy's orders under way to be cancelled; returns how many it asked for."""
         asked = 0
         for order in self._desk.book.open_orders(instrument_id):
             asked_for = order.cancel in ("sending", "sent")
-            if order.ClientID in self._ours and order.OrderRef and not asked_for:
+            if order.ClientID and order.OrderRef and not asked_for:
                 self._desk.cancel(order)
                 asked += 1
         return asked
@@ -219,7 +230,7 @@ class AbstractStrategy:
         """Lots that orders under way, and trades that are late, will bring."""
         coming = 0
         for order in self._desk.book.unsettled(name):
-            if self._local and order.ClientID not in self._ours:
+            if self._local and not order.ClientID:
                 continue
             expected = order.VolumeTraded if order.is_final else order.VolumeTotalOriginal
             left = max(0, expected - order.filled)
@@ -238,9 +249,3 @@ class AbstractStrategy:
             raise ConfigError(f"the price step of {name} is not known: give price= instead of tick_delta=")
         step: float = product.PriceTick * tick_delta
         return base + step if direction == words.BUY else base - step
-
-    def _count(self, trade: Trade, client_id: int) -> None:
-        if client_id in self._ours:
-            self.has_traded = True
-            lots = trade.Volume if trade.Direction == words.BUY else -trade.Volume
-            self._own[trade.InstrumentID] = self._own.get(trade.InstrumentID, 0) + lots

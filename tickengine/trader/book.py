@@ -184,6 +184,10 @@ class OrderBook:
         self.trading_day = ""
         self.session = (0, 0)
         self.connected = False
+        self.own_lots: dict[str, int] = {}
+        """Instrument -> lots that our own orders have bought, less those that they have sold, on all days."""
+        self.own_traded = ""
+        """The newest trading day on which an order of our own has traded, "" before the first."""
         self._orders: dict[Key, Order] = {}
         self._ours: dict[int, Order] = {}
         self._expected: dict[int, Order] = {}
@@ -400,8 +404,15 @@ class OrderBook:
         place = (order.TradingDay, order.ExchangeID, order.OrderSysID)
         self._by_system[place] = order
         for trade in self._orphans.pop(place, []):
-            order.trades.append(trade)
-            order.filled += trade.Volume
+            self._fill(order, trade)
+
+    def _fill(self, order: Order, trade: Trade) -> None:
+        order.trades.append(trade)
+        order.filled += trade.Volume
+        if order.ClientID:
+            lots = trade.Volume if trade.Direction == words.BUY else -trade.Volume
+            self.own_lots[trade.InstrumentID] = self.own_lots.get(trade.InstrumentID, 0) + lots
+            self.own_traded = max(self.own_traded, trade.TradingDay)
 
     def _file(self, order: Order) -> None:
         """Keep the lists of open and of unsettled orders."""
@@ -443,8 +454,7 @@ class OrderBook:
         if order is None:
             self._orphans.setdefault(place, []).append(trade)
         else:
-            order.trades.append(trade)
-            order.filled += trade.Volume
+            self._fill(order, trade)
             order.Sequence = record.sequence
             self._file(order)
         return [Change("trade", record, order, trade)]
