@@ -337,6 +337,7 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
         assert "sending_order" not in journaled and front.report().orders_received == 0
 
         engine.gate.limits = Limits()
+        engine.wait_ready()
         resting = engine.insert(**{**good, "price": 2990.0})
         until(engine, lambda: resting.state == "queueing", "the order in the queue")
         with pytest.raises(LimitRefused, match="one's own order") as caught:
