@@ -22,7 +22,7 @@ from feed_support import wait_for
 
 from tickengine import ConfigError, EngineError, TraderApi
 from tickengine.front.trading import TradingFront
-from tickengine.trader import LimitRefused, Limits, Quote, TradeLog, ledger
+from tickengine.trader import NO_LIMITS, LimitRefused, Limits, Quote, TradeLog, ledger
 from tickengine.trader.records import Record, struct_fields
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(90)]
@@ -48,10 +48,11 @@ CALLBACKS = [name for name in dir(TraderApi) if name.startswith("On")]
 PROGRAM = """
     import sys
     from tickengine import TraderApi
+    from tickengine.trader import NO_LIMITS
 
     class Trader(TraderApi):
         def __init__(self, broker_id, td_server, investor_id, password, app_id, auth_code, md_queue=None,
-                     flow_path='', private_resume_type=2, public_resume_type=2):
+                     flow_path='', private_resume_type=2, public_resume_type=2, limits=None):
             self.traded = []
 
         def OnRspSettlementInfoConfirm(self, pSettlementInfoConfirm, pRspInfo, nRequestID, bIsLast):
@@ -64,7 +65,8 @@ PROGRAM = """
         def OnRtnTrade(self, pTrade):
             print("trade", pTrade["OrderRef"].strip() == str(self.order_ref).encode(), pTrade["Volume"], flush=True)
 
-    trader = Trader(b"9999", sys.argv[1], b"me", b"pass-word-1", b"app", b"auth-code-1", None, sys.argv[2], 1, 1)
+    trader = Trader(b"9999", sys.argv[1], b"me", b"pass-word-1", b"app", b"auth-code-1", None, sys.argv[2], 1, 1,
+                    limits=NO_LIMITS)
 """
 
 
@@ -110,7 +112,7 @@ def make(genuine_trader: str, tmp_path: Path) -> Iterator[Callable[..., Recorder
             calls: list[tuple[str, tuple[Any, ...]]] = []
 
         Own.after = dict(after or {})
-        arguments = {"flow_path": str(tmp_path / "flow"), "library": genuine_trader, **options}
+        arguments = {"flow_path": str(tmp_path / "flow"), "library": genuine_trader, "limits": NO_LIMITS, **options}
         api = Own(b"9999", front.address, b"me", PASSWORD.encode(), b"app", AUTH_CODE.encode(), **arguments)
         made.append(api)
         return api
@@ -489,27 +491,63 @@ def test_a_login_refused_for_good_ends_it_with_the_reason(front: TradingFront, m
     assert api.of("OnRspUserLogin")[0][1]["ErrorID"] == 3 and front.report().logins_refused == 1
 
 
-def test_limits_are_applied_only_if_given(
-    front: TradingFront, make: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # For the limits no time passes: all of it is within one second.
+def known(api: TraderApi) -> None:
+    wait_for(lambda: api.positions_known, "the account's positions")
+
+
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the limits: all of it is within one second."""
     monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic_ns=lambda: 10**15))
+
+
+def limit_of(api: Recorder, order: dict[str, Any]) -> str:
+    """The limit that refuses it, "" if none does."""
+    try:
+        assert api.ReqOrderInsert(order) == 0
+    except LimitRefused as refused:
+        return refused.limit
+    return ""
+
+
+@pytest.mark.usefixtures("no_time_passes")
+def test_limits_are_on_unless_they_are_switched_off(front: TradingFront, make: Callable[..., Recorder]) -> None:
+    api = make(front, limits=None)
+    ready(api)
+    known(api)
+    assert limit_of(api, BUY) == "price_band", "no price is known"
+    assert api.gate is not None
+    api.gate.set_price("rb2605", Quote(3000.0))
+    wild = {**BUY, "VolumeTotalOriginal": 400}
+    assert [limit_of(api, wild) for _ in range(30)] == ["order_volume"] * 30
+    assert limit_of(api, {**BUY, "LimitPrice": 3200.0}) == "price_band"
+    assert limit_of(api, {**BUY, "LimitPrice": 2990.0}) == ""
+    assert limit_of(api, {**BUY, "LimitPrice": 2990.0, "Direction": "1"}) == "self_match"
+    assert [limit_of(api, {**BUY, "LimitPrice": 2990.0}) for _ in range(20)] == [""] * 9 + ["orders_per_second"] * 11
+    front.wait_until(timeout=20, orders_received=10)
+    api.Release()
+    free = make(front, limits=NO_LIMITS)
+    ready(free)
+    assert [limit_of(free, {**wild, "Direction": "1", "LimitPrice": 2.5}) for _ in range(20)] == [""] * 20
+    front.wait_until(timeout=20, orders_received=30)
+
+
+@pytest.mark.usefixtures("no_time_passes")
+def test_limits_of_ones_own(front: TradingFront, make: Callable[..., Recorder]) -> None:
     many = {**BUY, "VolumeTotalOriginal": 40}
     free = make(front)
     ready(free)
-    assert free.gate is None and free.ReqOrderInsert(many) == 0
+    assert free.ReqOrderInsert(many) == 0
     wait_for(lambda: free.of("OnRtnTrade"), "the trade")
     free.Release()
     api = make(front, limits=Limits(order_volume=30, position=50, orders_per_second=2))
     ready(api)
+    known(api)
     received = front.report().orders_received
-    refusals = [(BUY, "price_band"), (many, "order_volume"), ({**BUY, "VolumeTotalOriginal": 11}, "position")]
-    for order, limit in refusals:
-        with pytest.raises(LimitRefused) as refused:
-            api.ReqOrderInsert(order)
-        assert refused.value.limit == limit
-        assert api.gate is not None
-        api.gate.set_price("rb2605", Quote(3000.0))
+    assert api.gate is not None
+    api.gate.set_price("rb2605", Quote(3000.0))
+    assert limit_of(api, many) == "order_volume"
+    assert limit_of(api, {**BUY, "VolumeTotalOriginal": 11}) == "position"
     for _ in range(2):
         assert api.ReqOrderInsert({**BUY, "VolumeTotalOriginal": 1, "LimitPrice": 2990.0}) == 0
     with pytest.raises(LimitRefused, match="within the last second"):
@@ -566,6 +604,10 @@ def test_a_directory_that_is_in_use_is_refused_and_stays_in_use(
     ready(api)
 
 
+def without(name: str) -> dict[str, Any]:
+    return {field: value for field, value in BUY.items() if field != name}
+
+
 def test_wrong_fields_are_one_error_and_nothing_is_sent(front: TradingFront, make: Callable[..., Recorder]) -> None:
     api = make(front)
     ready(api)
@@ -573,6 +615,16 @@ def test_wrong_fields_are_one_error_and_nothing_is_sent(front: TradingFront, mak
     for words, request in {
         "no field 'Price'": lambda: api.ReqOrderInsert({**BUY, "Price": 1.0}),
         "LimitPrice must be a number": lambda: api.ReqOrderInsert({**BUY, "LimitPrice": "3000"}),
+        "LimitPrice must be given": lambda: api.ReqOrderInsert({**BUY, "LimitPrice": None}),
+        "InstrumentID must be given": lambda: api.ReqOrderInsert({}),
+        "InputOrder.InstrumentID must be given": lambda: api.ReqOrderInsert(None),
+        "VolumeTotalOriginal must be given": lambda: api.ReqOrderInsert(without("VolumeTotalOriginal")),
+        "OrderPriceType must be given": lambda: api.ReqOrderInsert({**BUY, "OrderPriceType": ""}),
+        "Direction must be one of 0, 1, not b'2'": lambda: api.ReqOrderInsert({**BUY, "Direction": b"2"}),
+        "InstrumentID has characters": lambda: api.ReqOrderInsert({**BUY, "InstrumentID": "rb\ud800"}),
+        "LimitPrice must be a number .*, not True": lambda: api.buy_open("SHFE", "rb2605", True, 1),
+        r"ExchangeID must be a text, not \[\]": lambda: api.sell_close([], "rb2605", 3000.0, 1),
+        "order_ref such a long int must be": lambda: api.cancel_order("SHFE", "rb2605", 10**5000),
         "pInputOrder must be a mapping": lambda: api.ReqOrderInsert([1]),
         "no field 'Ref'": lambda: api.ReqOrderAction({"Ref": b"1"}),
         "no field 'Instrument'": lambda: api.ReqQryTrade({"Instrument": b"rb2605"}),

@@ -108,6 +108,36 @@ def test_frozen_lots_of_one_kind_take_the_oldest_first(desk: Desk) -> None:
     assert positions.closings(book, "m2605", LONG, 9) == [Closing("1", 2)]
 
 
+def test_lots_whose_closing_trades_are_late_cannot_be_closed_twice(desk: Desk) -> None:
+    desk.query(position_row("rb2605", LONG, 4, 4, PositionDate="2"), position_row("m2605", LONG, 3, 3))
+    positions, book = desk.state.positions, desk.state.book
+    for instrument, exchange, offset, lots in (("rb2605", "SHFE", "4", 4), ("m2605", "DCE", "1", 3)):
+        asked = desk.order(offset, 2, instrument=instrument, exchange=exchange)
+        for status, traded in (("1", 1), ("0", 2)):
+            done = order_return(asked, status, traded=traded, system=f"{desk.number}")
+            desk.state.apply(desk.journal.add("rtn_order", data=done))
+            assert positions.frozen(book, instrument, LONG) == (0, 2)
+            assert positions.closable(book, instrument, LONG) == (0, lots - 2)
+            assert sum(c.Volume for c in positions.closings(book, instrument, LONG, 9)) == lots - 2
+        trade = trade_return(asked, f"x{desk.number}", 2, system=f"{desk.number}")
+        desk.state.apply(desk.journal.add("rtn_trade", data=trade))
+        assert positions.frozen(book, instrument, LONG) == (0, 0)
+        assert positions.closable(book, instrument, LONG) == (0, lots - 2)
+
+
+def test_a_trade_between_two_queries_explains_a_difference(desk: Desk) -> None:
+    """The same difference twice, but what was on its way at the first may have come, and more be on its way."""
+    rows = position_row("rb2605", LONG, 5, 0)
+    desk.trade("0", "0", 2)
+    desk.query(rows)
+    desk.trade("0", "0", 1)
+    desk.trade("1", "3", 1)
+    desk.query(rows)
+    assert not desk.state.differences
+    desk.query(rows)
+    assert desk.state.differences == [Difference("rb2605", LONG, 2, 5)], "no trade since"
+
+
 def test_a_difference_is_told_when_two_queries_agree_on_it(desk: Desk) -> None:
     desk.trade("0", "0", 2)
     rows = position_row("rb2605", LONG, 5, 0)

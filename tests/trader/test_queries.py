@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from tickengine import ConfigError
-from tickengine.trader.queries import DEADLINE_S, NEED_RETRY, PACE_S, Queries, Query
+from tickengine.trader.queries import DEADLINE_S, NEED_RETRY, PACE_S, Queries, Query, of_all_positions
 from tickengine.trader.records import Record
 
 
@@ -262,3 +262,35 @@ def test_any_history_answers_each_once_in_order(events: list[tuple[str, float]],
     assert all(later - earlier >= 1 for (_, earlier), (_, later) in zip(line.tries, line.tries[1:]))
     numbers = [number for _, number, _ in line.sent]
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"InstrumentID": "rb2605"}, ["rb2605"]),
+        ({"InstrumentID": b"m2605"}, ["m2605"]),
+        ({"ExchangeID": "SHFE"}, ["rb2605", "cu2605"]),
+        ({"ExchangeID": "DCE", "InstrumentID": "rb2605"}, []),
+        ({"InstrumentID": ""}, ["rb2605", "cu2605", "m2605"]),
+    ],
+)
+def test_some_positions_are_cut_out_of_all(fields: dict[str, Any], found: list[str]) -> None:
+    given: list[tuple[list[Record], str]] = []
+    identity = {"BrokerID": "9999", "InvestorID": "me"}
+    asked = Query("ReqQryInvestorPosition", {**identity, **fields}, lambda rows, error: given.append((rows, error)))
+    whole = of_all_positions(asked)
+    assert whole.fields == identity
+    held = [("rb2605", ""), ("cu2605", "SHFE"), ("m2605", "DCE")]
+    rows = [Record(-1, "qry_position", data={"InstrumentID": name, "ExchangeID": at}) for name, at in held]
+    rows[-1].is_last = True
+    whole.answer(rows, "")
+    ((answer, error),) = given
+    assert [row.data["InstrumentID"] for row in answer if row.data is not None] == found and not error
+    assert [row.is_last for row in answer] == [False] * (len(answer) - 1) + [True]
+    whole.answer([], "the connection was lost")
+    assert given[1] == ([], "the connection was lost")
+
+
+def test_other_queries_are_asked_as_they_are() -> None:
+    asked = Query("ReqQryOrder", {"InstrumentID": "rb2605"}, lambda _rows, _error: None)
+    assert of_all_positions(asked) is asked

@@ -24,7 +24,7 @@ from tickengine.front.trading import TradingFront
 from tickengine.session import LOGINS_CUT_AT_ONCE, LONGEST_CUT_PAUSE, PAUSES_S
 from tickengine.trader.engine import TraderEngine
 from tickengine.trader.journal import TradeLog, TradeLogWriter
-from tickengine.trader.limits import LimitRefused, Limits
+from tickengine.trader.limits import LimitRefused, Limits, Quote
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(90)]
 
@@ -337,6 +337,7 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
         assert "sending_order" not in journaled and front.report().orders_received == 0
 
         engine.gate.limits = Limits()
+        engine.wait_ready()
         resting = engine.insert(**{**good, "price": 2990.0})
         until(engine, lambda: resting.state == "queueing", "the order in the queue")
         with pytest.raises(LimitRefused, match="one's own order") as caught:
@@ -360,6 +361,30 @@ def test_each_limit_refuses_with_its_name_before_anything_is_sent(
         refused = engine.status()["refused"]
         assert refused == {**dict.fromkeys(refused, 1), "price_band": 2, "orders_per_second": 2}
         assert len(refused) == 9
+
+
+def test_lots_of_before_count_from_the_first_order_on(genuine_trader: str, tmp_path: Path) -> None:
+    """Also when the program asks for some positions only: the answer says nothing about the others."""
+    order = {"instrument_id": "rb2605", "direction": "0", "offset": "0", "price": 3000.0, "volume": 10}
+    with (
+        TradingFront(PRICES, lots={"rb2605": (45, 0), "m2605": (7, 0)}) as front,
+        engine_on(front, genuine_trader, tmp_path / "flow", limits=None) as engine,
+    ):
+        engine.wait_ready()
+        engine.gate.set_price("rb2605", Quote(3000.0))
+        with pytest.raises(LimitRefused, match="45 lots held"):
+            engine.insert(**order)
+        rows = engine.query("ReqQryInvestorPosition", InstrumentID="m2605")
+        assert {row["InstrumentID"] for row in rows} == {"m2605"}
+        assert {r["InstrumentID"] for r in engine.query("ReqQryInvestorPosition")} == {"rb2605", "m2605"}
+        assert engine.query("ReqQryInvestorPosition", InstrumentID="none") == []
+        engine.poll()
+        assert engine.positions.lots("rb2605", "2") == 45
+        with pytest.raises(LimitRefused, match="45 lots held"):
+            engine.insert(**order)
+        settled(engine, engine.insert(**{**order, "volume": 5}))
+        with pytest.raises(LimitRefused, match="50 lots held"):
+            engine.insert(**{**order, "volume": 1})
 
 
 # ---- bad input ---------------------------------------------------------------------------------

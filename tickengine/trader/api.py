@@ -20,6 +20,7 @@ from ..vendor_api import NOT_CONNECTED
 from ._process import SessionApi
 from .calls import answers_of, call_of
 from .comfort import OrderCalls
+from .inputs import check_input_order
 from .journal import TradeLogWriter, journal_path
 from .ledger import Ledger
 from .limits import Gatekeeper, Limits
@@ -49,8 +50,10 @@ class TraderApi(OrderCalls, InProcessApi):
 
     `buy_open`, `sell_open`, `buy_close`, `sell_close` and `cancel_order` are AlgoPlus's short forms.
 
-    No limit is applied to orders unless *limits* is given. For a connection in a process of its own, with
-    limits and a book of orders, see `TraderEngine`.
+    Orders must keep to limits. Some go by the instrument's price: give `gate` the ticks (``gate.take_price``) or
+    prices (``gate.set_price``). The one on positions lets nothing be opened before what is held is known, about two
+    seconds after a trading day's first login: `positions_known`. For a connection in a process of its
+    own, with a book of orders, see `TraderEngine`.
 
     Args:
         broker_id, td_server, investor_id, password: the account and its front; ``tcp://host:port`` or
@@ -62,7 +65,7 @@ class TraderApi(OrderCalls, InProcessApi):
             1 RESUME behind what came (AlgoPlus has 2), 2 QUICK with what is new. Only 0 and 1 tell what
             happened while away.
         library: vendor library: path, package name, ``"compatible"``, or None to look for one.
-        limits: what an order must keep to; see `Limits`.
+        limits: what an order must keep to, default `Limits()`; ``tickengine.trader.NO_LIMITS``: nothing.
         production: for libraries from 6.7.11 on: production (True) or evaluation front.
         vendor_version, cpus, realtime: as in `TickEngine`.
 
@@ -116,7 +119,7 @@ class TraderApi(OrderCalls, InProcessApi):
                 "flow_path is empty: the journal of orders and the flows' counts need a directory that stays"
             )
         if limits is not None and not isinstance(limits, Limits):
-            raise ConfigError(f"limits must be Limits or None, not {type(limits).__name__}")
+            raise ConfigError(f"limits must be a Limits, or None for the defaults, not {type(limits).__name__}")
         topics = {
             "private": _resume_mode(private_resume_type, "private_resume_type"),
             "public": _resume_mode(public_resume_type, "public_resume_type"),
@@ -142,7 +145,7 @@ class TraderApi(OrderCalls, InProcessApi):
         self._flow = FlowDirectory(config.flow_dir)
         try:
             self._journal = TradeLogWriter(self._flow.path)
-            self._ledger = Ledger(self._flow.path, limits)
+            self._ledger = Ledger(self._flow.path, limits if limits is not None else Limits())
             self._session = TradingSession(config, self._make_api, self._journal, self._ledger.highest, self._tell)
             self._session.dial()
         except BaseException:
@@ -369,7 +372,7 @@ class TraderApi(OrderCalls, InProcessApi):
             nRequestID: comes back with `OnRspOrderInsert`.
 
         Raises:
-            ConfigError: a field is wrong; nothing was sent.
+            ConfigError: a field is wrong, or one that every order needs is missing; nothing was sent.
             LimitRefused: it does not keep a limit; nothing was sent.
             ShimError: the journal cannot take it; nothing was sent.
         """
@@ -377,7 +380,7 @@ class TraderApi(OrderCalls, InProcessApi):
         fields = self._completed("InputOrder", _fields_of(pInputOrder, "pInputOrder"))
         fields.pop("OrderRef", None)
         fields.pop("RequestID", None)
-        encode_struct("InputOrder", fields)
+        check_input_order(fields)
         with self._orders:
             api, ledger = self._api, self._ledger
             if api is None or ledger is None or self._released.is_set():
@@ -499,8 +502,17 @@ class TraderApi(OrderCalls, InProcessApi):
 
     @property
     def gate(self) -> Gatekeeper | None:
-        """The limits at work, to be given prices (`Gatekeeper.set_price`); None without *limits*."""
+        """The limits at work, to be given prices (`Gatekeeper.take_price`, `Gatekeeper.set_price`); None before the
+        api is started."""
         return None if self._ledger is None else self._ledger.gate
+
+    @property
+    def positions_known(self) -> bool:
+        """Whether what is held is known this trading day: before that the position limit lets nothing be opened.
+        Waits for an order that is in the library."""
+        self._running_session()
+        with self._orders:
+            return self._api is not None and self._ledger is not None and self._ledger.positions_known()
 
     @property
     def journal_path(self) -> str:

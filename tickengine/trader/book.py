@@ -117,6 +117,7 @@ class Order:
     """Of the journal's newest record that changed it."""
     filled: int = 0
     trades: list[Trade] = field(default_factory=list)
+    OrderPriceType: str = words.LIMIT_PRICE
 
     @property
     def key(self) -> Key:
@@ -594,6 +595,7 @@ def _order_of(data: dict[str, Any], client_id: int) -> Order:
         Offset=data["CombOffsetFlag"][:1],
         LimitPrice=data["LimitPrice"],
         VolumeTotalOriginal=data["VolumeTotalOriginal"],
+        OrderPriceType=data.get("OrderPriceType") or words.LIMIT_PRICE,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .._errors import ConfigError
 from . import words
+from .records import shown
 
 Text = str | bytes
 
@@ -81,11 +82,11 @@ class OrderCalls:
         fields: dict[str, Any] = {"ExchangeID": exchange_id, "InstrumentID": instrument_id, "ActionFlag": words.DELETE}
         if order_sysid:
             return self.ReqOrderAction({**fields, "OrderSysID": order_sysid})
-        text = order_ref.decode("ascii", "replace") if isinstance(order_ref, bytes) else str(order_ref)
         try:
-            number = int(text)
+            number = int(order_ref.decode("ascii", "replace") if isinstance(order_ref, bytes) else str(order_ref))
         except ValueError:
-            raise ConfigError(f"order_ref {order_ref!r} must be the number of an order; or give order_sysid=") from None
+            words_of_it = f"order_ref {shown(order_ref)} must be the number of an order; or give order_sysid="
+            raise ConfigError(words_of_it) from None
         if not (front_id or session_id):
             front_id, session_id = self._session_of(number)
         return self.ReqOrderAction({**fields, "OrderRef": str(number), "FrontID": front_id, "SessionID": session_id})
@@ -94,7 +95,7 @@ class OrderCalls:
         self, exchange_id: Text, instrument_id: Text, price: float, volume: int, direction: str, offset: str
     ) -> int:
         if not isinstance(volume, int) or isinstance(volume, bool) or volume < 1:
-            raise ConfigError(f"order_vol {volume!r} must be a whole number of lots, at least 1")
+            raise ConfigError(f"order_vol {shown(volume)} must be a whole number of lots, at least 1")
         return self.ReqOrderInsert(
             {
                 "ExchangeID": exchange_id,
@@ -103,7 +104,7 @@ class OrderCalls:
                 "Direction": direction,
                 "CombOffsetFlag": offset,
                 "CombHedgeFlag": words.SPECULATION,
-                "LimitPrice": float(price),
+                "LimitPrice": price,
                 "VolumeTotalOriginal": volume,
                 "TimeCondition": words.GOOD_FOR_DAY,
                 "VolumeCondition": words.ANY_VOLUME,
@@ -116,6 +117,6 @@ class OrderCalls:
 
 def _closing(exchange_id: Text, is_today: bool) -> str:
     exchange = exchange_id.decode("ascii", "replace") if isinstance(exchange_id, bytes) else exchange_id
-    if exchange not in words.TODAY_APART:
+    if not isinstance(exchange, str) or exchange not in words.TODAY_APART:
         return words.CLOSE
     return words.CLOSE_TODAY if is_today else words.CLOSE_YESTERDAY

@@ -24,7 +24,7 @@ from ._process import Orders, trader_main
 from .book import Order
 from .journal import TradeLog, TradeLogWriter
 from .limits import Limits
-from .records import Record, StructForm, encode_struct, struct_fields
+from .records import Record, encode_struct, struct_fields
 from .ring import CommandRing
 from .settings import trading_settings
 from .trader import Terms, Trader
@@ -34,7 +34,6 @@ logger = logging.getLogger("tickengine")
 
 _QUERY_PATIENCE_S = 60.0
 _WATCH_SLICE_S = 0.5
-_MOST_FORMS = 4096  # orders that differ in more than price and volume
 
 
 class TraderEngine(Supervised, Trader):
@@ -129,7 +128,6 @@ class TraderEngine(Supervised, Trader):
         self._wanted = True
         self._questions: dict[int, Future[list[dict[str, Any]]]] = {}
         self._asked = 0
-        self._forms: dict[Terms, StructForm] = {}
         self._watcher: threading.Thread | None = None
         self._watching = threading.Event()
 
@@ -302,6 +300,9 @@ class TraderEngine(Supervised, Trader):
     def wait_ready(self, timeout: float = 30.0, *, reconciled: bool = False) -> None:
         """Block until orders can be sent; with *reconciled* until the account has been asked for as well.
 
+        With a limit on positions, opening orders can be sent when what is held is known: about two seconds after a
+        trading day's first login.
+
         Raises `EngineError` when the time is over or the engine has ended, with what is known of the reason.
         """
         if self._supervisor is None:
@@ -309,13 +310,15 @@ class TraderEngine(Supervised, Trader):
         deadline = time.monotonic() + timeout
         while True:
             self._catch_up()
-            if self.connected and (self.account.reconciled or not reconciled):
+            held = self.positions.complete or self.gate.limits.position is None
+            if self.connected and held and (self.account.reconciled or not reconciled):
                 return
             if self._ended.is_set() or self.account.state == "failed":
                 raise EngineError(self.failure or "the trader engine has stopped")
             left = deadline - time.monotonic()
             if left <= 0:
-                raise EngineError(f"not ready within {timeout:g} s: state {self.account.state}")
+                what = f"state {self.account.state}" + ("" if held else ", what is held is not known")
+                raise EngineError(f"not ready within {timeout:g} s: {what}")
             self._await_record(min(left, 0.1))
 
     def wait(self, timeout: float) -> bool:
@@ -416,22 +419,6 @@ class TraderEngine(Supervised, Trader):
             number,
             self._form(terms).filled(order.LimitPrice, order.VolumeTotalOriginal, min_volume, number),
         )
-
-    def _form(self, terms: Terms) -> StructForm:
-        try:
-            form = self._forms.get(terms)
-        except TypeError:  # one of them is no text; which one is said below
-            form = None
-        if form is None:
-            form = StructForm(
-                "InputOrder",
-                self._order_fields(terms),
-                *("LimitPrice", "VolumeTotalOriginal", "MinVolume", "RequestID"),
-            )
-            if len(self._forms) >= _MOST_FORMS:
-                self._forms.clear()
-            self._forms[terms] = form
-        return form
 
     def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
         self._put(RING_ACTION, fields["OrderActionRef"], encode_struct("InputOrderAction", fields))

@@ -9,6 +9,7 @@ from typing import Any
 from .._errors import ConfigError
 from ._process import References
 from .book import Order
+from .inputs import text_of
 from .journal import TradeLog
 from .limits import Gatekeeper, Limits, Wish
 from .trader import LAST_CLIENT_ID
@@ -19,14 +20,14 @@ class Ledger:
 
     Args:
         flow_path: where the journal is.
-        limits: None: every order passes.
+        limits: what orders must keep to.
     """
 
-    def __init__(self, flow_path: str, limits: Limits | None) -> None:
+    def __init__(self, flow_path: str, limits: Limits) -> None:
         references = References(flow_path)
         self.highest = references.highest
         self.account = references.state
-        self.gate = None if limits is None else Gatekeeper(limits, self.account.book, self.account.positions)
+        self.gate = Gatekeeper(limits, self.account.book, self.account.positions)
         self._log = TradeLog.attach(flow_path)
         self._client_id = self.account.book.last_client_id
         self._asked: dict[int, int] = {}
@@ -63,26 +64,24 @@ class Ledger:
         self._catch_up()
         return self.account.book.by_reference(order_ref)
 
+    def positions_known(self) -> bool:
+        """Whether a position query of this trading day has been answered."""
+        self._catch_up()
+        return self.account.positions.complete
+
     def check_order(self, fields: Mapping[str, Any]) -> None:
-        """Raises `LimitRefused` if it does not keep a limit."""
-        if self.gate is None:
-            return
+        """Pass an ``InputOrder`` that `check_input_order` has passed; `LimitRefused` if it does not keep a limit."""
         self._catch_up()
         wish = Wish(
-            _text(fields, "InstrumentID"),
-            _text(fields, "Direction"),
-            _text(fields, "CombOffsetFlag")[:1],
-            float(fields.get("LimitPrice", 0.0)),
-            int(fields.get("VolumeTotalOriginal", 0)),
+            text_of(fields, "InstrumentID"),
+            text_of(fields, "Direction"),
+            text_of(fields, "CombOffsetFlag")[:1],
+            float(fields.get("LimitPrice") or 0.0),
+            int(fields["VolumeTotalOriginal"]),
+            text_of(fields, "OrderPriceType"),
         )
         self.gate.check(wish, time.monotonic_ns())
 
     def check_cancel(self) -> None:
         """Raises `LimitRefused` if there have been too many within a second."""
-        if self.gate is not None:
-            self.gate.check_cancel(time.monotonic_ns())
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name, "")
-    return value.decode("gb18030", "replace") if isinstance(value, bytes) else str(value)
+        self.gate.check_cancel(time.monotonic_ns())

@@ -1,7 +1,7 @@
 """Limits that an order must pass before it leaves: a program that runs wild is stopped here, not at the exchange.
 
-All are on by default, with values for a small account; give your own, or None to switch one off. They are
-looked at in the process that sends, before anything is written or sent.
+All are on by default, with values for a small account; give your own, or None to switch one off, `NO_LIMITS` for
+all. They are looked at in the process that sends, before anything is written or sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .._errors import ConfigError, TickEngineError
 from ..products import product_of
 from . import words
 from .book import Order, OrderBook
-from .positions import Positions
+from .positions import LONG, SHORT, Positions, due_lots
 
 
 class LimitRefused(TickEngineError):
@@ -37,13 +37,17 @@ class LimitRefused(TickEngineError):
 class Limits:
     """What an order may be. None: no such limit.
 
+    An order of any price type but limit (``OrderPriceType`` "2") may trade at any price, whatever its ``LimitPrice``.
+
     Attributes:
         order_volume: most lots of one order.
-        position: most lots of one side of one instrument, orders under way counted as filled.
+        position: most lots of one side of one instrument, orders under way counted as filled. Opening orders are
+            refused until a position query of the trading day has told what is held.
         price_band: how far from the last price an order's price may be, as a part of it: 0.03 is 3 %. With a
-            band, an instrument without a known price is refused.
-        price_limits: refuse prices outside the day's ``UpperLimitPrice`` and ``LowerLimitPrice``.
-        price_tick: refuse prices that are no multiple of the product's price step.
+            band, an instrument without a known price is refused, and so is an order that may trade at any price.
+        price_limits: refuse prices outside the day's ``UpperLimitPrice`` and ``LowerLimitPrice``. Limit orders only:
+            the exchange keeps the others within them.
+        price_tick: refuse prices that are no multiple of the product's price step. Limit orders only.
         orders_per_second: orders and cancellations within any second.
         orders_per_day: orders of a trading day; exchanges charge and question those who send many.
         open_orders: orders under way at once.
@@ -101,6 +105,7 @@ class Wish:
     Offset: str
     LimitPrice: float
     Volume: int
+    OrderPriceType: str = words.LIMIT_PRICE
 
 
 class Gatekeeper:
@@ -144,11 +149,10 @@ class Gatekeeper:
         """
         try:
             self._check_shape(wish)
+            self._check_self_match(wish)
             self._check_price(wish)
-            under_way = self._book.open_orders(wish.InstrumentID)
-            self._check_position(wish, under_way)
+            self._check_position(wish)
             self._check_numbers(now)
-            self._check_self_match(wish, under_way)
         except LimitRefused as refusal:
             self.refused[refusal.limit] = self.refused.get(refusal.limit, 0) + 1
             raise
@@ -178,11 +182,19 @@ class Gatekeeper:
             raise LimitRefused(
                 "order_volume", f"{wish.Volume} lots of {wish.InstrumentID} are more than {most} in one order"
             )
+        if not math.isfinite(wish.LimitPrice):
+            raise LimitRefused("price_band", f"price {wish.LimitPrice} of {wish.InstrumentID} is not a price")
 
     def _check_price(self, wish: Wish) -> None:
         limits, price, name = self.limits, wish.LimitPrice, wish.InstrumentID
-        if not math.isfinite(price):
-            raise LimitRefused("price_band", f"price {price} of {name} is not a price")
+        if wish.OrderPriceType != words.LIMIT_PRICE:
+            if limits.price_band is not None:
+                raise LimitRefused(
+                    "price_band",
+                    f"an order of {name} of price type {wish.OrderPriceType} may trade at any price: send a limit"
+                    " order, or switch price_band off",
+                )
+            return
         if limits.price_tick:
             step = self._step(name)
             if step and abs(price / step - round(price / step)) > 1e-6:
@@ -199,7 +211,9 @@ class Gatekeeper:
             last = math.nan if quote is None else quote.LastPrice
             if not math.isfinite(last):
                 raise LimitRefused(
-                    "price_band", f"no price of {name} is known yet: wait for its first tick, or switch price_band off"
+                    "price_band",
+                    f"no price of {name} is known yet: wait for its first tick (gate.take_price, gate.set_price),"
+                    " or switch price_band off",
                 )
             if abs(price - last) > band * abs(last) + 1e-9:
                 raise LimitRefused(
@@ -215,16 +229,22 @@ class Gatekeeper:
             self._steps[instrument_id] = step
         return step
 
-    def _check_position(self, wish: Wish, under_way: list[Order]) -> None:
+    def _check_position(self, wish: Wish) -> None:
         most = self.limits.position
         if most is None or wish.Offset != words.OPEN:
             return
-        side = "2" if wish.Direction == words.BUY else "3"
+        if not self._positions.complete:
+            raise LimitRefused(
+                "position",
+                f"what is held of {wish.InstrumentID} is not known yet: wait until the position query of this trading"
+                " day is answered, about two seconds after its first login, or switch position off",
+            )
+        side = LONG if wish.Direction == words.BUY else SHORT
         held = self._positions.lots(wish.InstrumentID, side)
         coming = 0
-        for order in under_way:
+        for order, lots in due_lots(self._book, wish.InstrumentID):
             if order.Offset == words.OPEN and order.Direction == wish.Direction:
-                coming += order.open_volume
+                coming += lots
         if held + coming + wish.Volume > most:
             raise LimitRefused(
                 "position",
@@ -256,19 +276,29 @@ class Gatekeeper:
         if len(recent) >= most:
             raise LimitRefused("orders_per_second", f"{len(recent)} orders and cancellations within the last second")
 
-    def _check_self_match(self, wish: Wish, under_way: list[Order]) -> None:
+    def _check_self_match(self, wish: Wish) -> None:
         if not self.limits.self_match:
             return
-        buys = wish.Direction == words.BUY
-        for order in under_way:
-            if order.Direction == wish.Direction or not order.open_volume:
-                continue
-            if wish.LimitPrice >= order.LimitPrice if buys else wish.LimitPrice <= order.LimitPrice:
+        for order in self._book.open_orders(wish.InstrumentID):
+            if order.Direction != wish.Direction and order.open_volume and _meet(wish, order):
                 raise LimitRefused(
                     "self_match",
-                    f"{wish.InstrumentID} at {wish.LimitPrice:g} could trade with one's own order"
-                    f" {order.OrderRef} at {order.LimitPrice:g}",
+                    f"{wish.InstrumentID} at {_price_of(wish)} could trade with one's own order"
+                    f" {order.OrderRef} at {_price_of(order)}",
                 )
+
+
+def _meet(wish: Wish, order: Order) -> bool:
+    """Whether two orders of the two sides could trade with each other by their prices."""
+    if wish.OrderPriceType != words.LIMIT_PRICE or order.OrderPriceType != words.LIMIT_PRICE:
+        return True
+    if wish.Direction == words.BUY:
+        return wish.LimitPrice >= order.LimitPrice
+    return wish.LimitPrice <= order.LimitPrice
+
+
+def _price_of(order: Wish | Order) -> str:
+    return f"{order.LimitPrice:g}" if order.OrderPriceType == words.LIMIT_PRICE else "any price"
 
 
 def _is_number(value: object) -> bool:

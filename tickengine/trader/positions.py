@@ -118,17 +118,18 @@ class Positions:
         return self.lots(instrument_id, LONG) - self.lots(instrument_id, SHORT)
 
     def frozen(self, book: OrderBook, instrument_id: str, direction: str) -> tuple[int, int]:
-        """Lots that open closing orders hold, today's and yesterday's. Those of uncertain fate count."""
+        """Lots that closing orders hold, today's and yesterday's. Orders of uncertain fate count, and those whose
+        trades are late: their lots are still held here."""
         holding = self.holding(instrument_id, direction)
         closer = words.SELL if direction == LONG else words.BUY
         today = yesterday = 0
-        for order in book.open_orders(instrument_id):
+        for order, lots in due_lots(book, instrument_id):
             if order.Offset == words.OPEN or order.Direction != closer:
                 continue
             if holding.apart and order.Offset == words.CLOSE_TODAY:
-                today += order.open_volume
+                today += lots
             else:
-                yesterday += order.open_volume
+                yesterday += lots
         if not holding.apart:
             # The oldest lots first; what is left of the orders takes today's.
             over = max(0, yesterday - max(holding.yesterday, 0))
@@ -237,6 +238,17 @@ class Positions:
     def _empty(self, instrument_id: str, exchange_id: str, direction: str) -> Holding:
         # Position rows of older versions name no exchange.
         return Holding(instrument_id, exchange_id or exchange_of(instrument_id), direction, known=self.complete)
+
+
+def due_lots(book: OrderBook, instrument_id: str) -> Iterator[tuple[Order, int]]:
+    """An instrument's orders that may still change what is held, each with the lots that may still come: those that
+    are not traded, and those whose trades are late."""
+    for order in book.unsettled(instrument_id):
+        if order.is_final and order.TradingDay != book.trading_day:
+            continue  # its lots are in what the new day began with
+        expected = order.VolumeTraded if order.is_final else order.VolumeTotalOriginal
+        if expected > order.filled:
+            yield order, expected - order.filled
 
 
 def exchange_of(instrument_id: str) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._errors import TickEngineError
+from .positions import exchange_of
 from .records import Record
 
 PACE_S = 1.05
@@ -41,6 +42,38 @@ class Query:
     put_off: str = ""
     """Why it was not answered when it was asked last."""
     rows: list[Record] = field(default_factory=list)
+
+
+def of_all_positions(query: Query) -> Query:
+    """A question about some positions as one about all, with what was not asked for left out of its answer.
+
+    The journal has answers and no questions: its readers take each for what the whole account holds.
+    """
+    if query.name != "ReqQryInvestorPosition":
+        return query
+    wanted = {name: _text(value) for name, value in query.fields.items() if name not in _IDENTITY and value}
+
+    def answer(rows: list[Record], error: str) -> None:
+        if not error and wanted:
+            last = rows[-1]
+            rows = [row for row in rows if row.data is not None and _is_wanted(row.data, wanted)]
+            rows = [*rows[:-1], replace(rows[-1], is_last=True)] if rows else [replace(last, data=None)]
+        query.answer(rows, error)
+
+    return replace(query, fields={n: v for n, v in query.fields.items() if n in _IDENTITY}, answer=answer)
+
+
+_IDENTITY = ("BrokerID", "InvestorID")
+
+
+def _text(value: Any) -> str:
+    return value.decode("gb18030", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_wanted(row: dict[str, Any], wanted: dict[str, str]) -> bool:
+    # Position rows of older versions name no exchange.
+    named = {**row, "ExchangeID": row.get("ExchangeID") or exchange_of(row["InstrumentID"])}
+    return all(named.get(name) == value for name, value in wanted.items())
 
 
 class Queries:

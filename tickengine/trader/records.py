@@ -7,6 +7,8 @@ import json
 import struct as packing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -349,11 +351,15 @@ class StructForm:
         self._values = _row(layout, values)
         self._numbers = [(*layout.places[number][:2], number) for number in numbers]
 
+    def checked(self, *values: Any) -> list[Any]:
+        """The first numbers as they would be sent. Raises `ConfigError` for one that does not fit."""
+        return [_number(self._name, name, value, kind) for (_at, kind, name), value in zip(self._numbers, values)]
+
     def filled(self, *values: float) -> bytes:
-        """The struct's bytes. Raises `ConfigError` for a number that does not fit."""
+        """The struct's bytes. Raises as `checked`."""
         row = self._values.copy()
-        for (at, kind, field_name), value in zip(self._numbers, values):
-            row[at] = _number(self._name, field_name, value, kind)
+        for (at, _kind, _field), number in zip(self._numbers, self.checked(*values)):
+            row[at] = number
         return self._pack(*row)
 
 
@@ -376,13 +382,30 @@ def _row(layout: _Layout, given: Mapping[str, Any]) -> list[Any]:
 
 
 def _number(struct: str, field: str, value: Any, kind: str) -> int | float:
-    if isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
-        raise ConfigError(f"{struct}.{field} must be a number ({kind}), not {value!r}")
-    if kind == "double":
-        return float(value)
-    if not -(1 << 31) <= value < 1 << 31:
-        raise ConfigError(f"{struct}.{field} must fit 32 bits, not {value!r}")
-    return int(value)
+    number: int | float | None = None
+    if type(value) in _PLAIN or (type(value) is not bool and isinstance(value, (Real, Decimal))):
+        try:
+            number = float(value) if kind == "double" else int(value)
+        except (ValueError, OverflowError):  # not a number, infinite, or above what a double has
+            pass
+    if number is None or (kind == "int" and number != value):
+        raise ConfigError(f"{struct}.{field} must be a number ({kind}), not {shown(value)}")
+    if kind == "int" and not -(1 << 31) <= number < 1 << 31:
+        raise ConfigError(f"{struct}.{field} must fit 32 bits, not {shown(value)}")
+    return number
+
+
+def shown(value: Any) -> str:
+    """A wrong value for the text of an error, whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python writes
+        return f"such a long {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+_MOST_SHOWN = 120
+_PLAIN = (float, int)  # what nearly all are: an abstract class takes longer to ask
 
 
 # Texts that fit a field of so many bytes: an order's are mostly those of the one before.
@@ -391,10 +414,13 @@ _ENCODED: dict[tuple[str, int], bytes] = {}
 
 def _encoded(struct: str, field: str, value: Any, limit: int) -> bytes:
     if not isinstance(value, (str, bytes)):
-        raise ConfigError(f"{struct}.{field} must be a text, not {value!r}")
-    raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
+        raise ConfigError(f"{struct}.{field} must be a text, not {shown(value)}")
+    try:
+        raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
+    except UnicodeEncodeError:  # a lone surrogate
+        raise ConfigError(f"{struct}.{field} has characters that no encoding has: {shown(value)}") from None
     if len(raw) > limit or b"\0" in raw:
-        raise ConfigError(f"{struct}.{field} must have at most {limit} bytes without NUL, not {value!r}")
+        raise ConfigError(f"{struct}.{field} must have at most {limit} bytes without NUL, not {shown(value)}")
     if type(value) is str:
         if len(_ENCODED) >= _Texts._MOST:
             _ENCODED.clear()

@@ -38,7 +38,7 @@ from ..session import (
 )
 from ..vendor_api import NOT_CONNECTED
 from ..words import disconnect_reason, error_words
-from .queries import Queries, Query
+from .queries import Queries, Query, of_all_positions
 from .records import Record
 from .settings import TradingSettings
 
@@ -190,7 +190,7 @@ class TradingSession:
         if self.state not in ASKING_STATES:
             query.answer([], f"trading is {self.state}")
         else:
-            self._queries.ask(query)
+            self._queries.ask(of_all_positions(query))
 
     def _wake(self) -> None:
         with self._wake_lock:

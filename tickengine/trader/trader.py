@@ -10,14 +10,16 @@ from .._errors import ConfigError
 from . import words
 from .account import AccountState
 from .book import Change, Order, OrderBook
+from .inputs import check_terms
 from .limits import Gatekeeper, Limits, Wish
 from .positions import Positions, exchange_of
-from .records import Record
+from .records import Record, StructForm, shown
 
 Self = TypeVar("Self", bound="Trader")
 
 _DIRECTIONS = (words.BUY, words.SELL)
 _OFFSETS = tuple(words.OFFSETS)
+_MOST_FORMS = 4096  # orders that differ in more than price and volume
 
 # Of an order: instrument, exchange, direction, offset, hedge, price type, time and volume condition.
 Terms = tuple[str, str, str, str, str, str, str, str]
@@ -42,6 +44,7 @@ class Trader:
         self.gate = Gatekeeper(limits, self.account.book, self.account.positions)
         self._client_id = 0
         self._changes: list[Change] = []
+        self._forms: dict[Terms, StructForm] = {}
 
     # ---- looking -------------------------------------------------------------------------------
 
@@ -117,28 +120,27 @@ class Trader:
             LimitRefused: it does not keep a limit; nothing was sent.
         """
         if direction not in _DIRECTIONS:
-            raise ConfigError(f"direction {direction!r} must be one of {', '.join(map(repr, _DIRECTIONS))}")
+            raise ConfigError(f"direction {shown(direction)} must be one of {', '.join(map(repr, _DIRECTIONS))}")
         if offset not in _OFFSETS:
-            raise ConfigError(f"offset {offset!r} must be one of {', '.join(map(repr, _OFFSETS))}")
+            raise ConfigError(f"offset {shown(offset)} must be one of {', '.join(map(repr, _OFFSETS))}")
         if not isinstance(volume, int) or isinstance(volume, bool):
-            raise ConfigError(f"volume {volume!r} must be a whole number of lots")
+            raise ConfigError(f"volume {shown(volume)} must be a whole number of lots")
         if not isinstance(instrument_id, str) or not instrument_id:
-            raise ConfigError(f"instrument_id {instrument_id!r} must be the id of an instrument")
-        try:
-            limit_price = float(price)
-        except (TypeError, ValueError):
-            raise ConfigError(f"price {price!r} must be a number") from None
-        self._catch_up()
-        wish = Wish(instrument_id, direction, offset, limit_price, volume)
-        self.gate.check(wish, time.monotonic_ns())
-        client_id = self._next_client_id()
-        exchange = exchange_id or exchange_of(instrument_id)
-        order = Order(client_id, instrument_id, exchange, direction, offset, wish.LimitPrice, volume)
-        self.book.expect(order)
+            raise ConfigError(f"instrument_id {shown(instrument_id)} must be the id of an instrument")
+        if exchange_id == "":
+            exchange_id = exchange_of(instrument_id)
         terms = (
-            *(instrument_id, exchange, direction, offset),
+            *(instrument_id, exchange_id, direction, offset),
             *(hedge, order_price_type, time_condition, volume_condition),
         )
+        limit_price, volume, min_volume = self._form(terms).checked(price, volume, min_volume)
+        self._catch_up()
+        wish = Wish(instrument_id, direction, offset, limit_price, volume, order_price_type)
+        self.gate.check(wish, time.monotonic_ns())
+        client_id = self._next_client_id()
+        order = Order(client_id, instrument_id, exchange_id, direction, offset, limit_price, volume)
+        order.OrderPriceType = order_price_type
+        self.book.expect(order)
         try:
             self._send_order(order, terms, min_volume)
         except BaseException:
@@ -188,6 +190,24 @@ class Trader:
 
         A trader whose news come from its user's own calls has no need to.
         """
+
+    def _form(self, terms: Terms) -> StructForm:
+        """The vendor's ``InputOrder`` of such orders. Raises `ConfigError`: there can be none."""
+        try:
+            form = self._forms.get(terms)
+        except TypeError:  # one of them is no text; which one is said below
+            form = None
+        if form is None:
+            fields = self._order_fields(terms)
+            for name, value in fields.items():
+                if not isinstance(value, str):  # bytes would be sent, but are not what the book has
+                    raise ConfigError(f"InputOrder.{name} must be a text, not {shown(value)}")
+            form = StructForm("InputOrder", fields, *("LimitPrice", "VolumeTotalOriginal", "MinVolume", "RequestID"))
+            check_terms(fields)
+            if len(self._forms) >= _MOST_FORMS:
+                self._forms.clear()
+            self._forms[terms] = form
+        return form
 
     def _order_fields(self, terms: Terms) -> dict[str, Any]:
         """The vendor's ``InputOrder``, but for its numbers and its reference."""
