@@ -376,10 +376,13 @@ def _row(layout: _Layout, given: Mapping[str, Any]) -> list[Any]:
 
 
 def _number(struct: str, field: str, value: Any, kind: str) -> int | float:
-    if isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
-        raise ConfigError(f"{struct}.{field} must be a number ({kind}), not {value!r}")
-    if kind == "double":
-        return float(value)
+    try:
+        if isinstance(value, (str, bytes)) or (kind == "int" and int(value) != value):
+            raise TypeError
+        if kind == "double":
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{struct}.{field} must be a number ({kind}), not {value!r}") from None
     if not -(1 << 31) <= value < 1 << 31:
         raise ConfigError(f"{struct}.{field} must fit 32 bits, not {value!r}")
     return int(value)
@@ -392,7 +395,10 @@ _ENCODED: dict[tuple[str, int], bytes] = {}
 def _encoded(struct: str, field: str, value: Any, limit: int) -> bytes:
     if not isinstance(value, (str, bytes)):
         raise ConfigError(f"{struct}.{field} must be a text, not {value!r}")
-    raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
+    try:
+        raw = value if isinstance(value, bytes) else value.encode("ascii" if value.isascii() else "gb18030")
+    except UnicodeEncodeError:
+        raise ConfigError(f"{struct}.{field} must be a text of characters, not {value!r}") from None
     if len(raw) > limit or b"\0" in raw:
         raise ConfigError(f"{struct}.{field} must have at most {limit} bytes without NUL, not {value!r}")
     if type(value) is str:
