@@ -183,7 +183,7 @@ class PaperTrader(Trader):
 
 
 def _on_the_wire(struct: str, fid: int, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A request as a journal would have it, and as the exchange gets it. Raises `ConfigError`, as a real trader does."""
+    """A request as a journal has it, and as the exchange gets it. Raises `ConfigError`, as a real trader does."""
     data = decode_struct(struct, encode_struct(struct, values))
     encoded = {n: v.encode("gb18030") if isinstance(v, str) else v for n, v in data.items()}
     layout = layouts.LAYOUTS[fid]
