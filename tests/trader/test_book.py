@@ -201,6 +201,39 @@ def test_a_cancellation_and_its_refusal(desk: Desk) -> None:
     assert order.state == "cancelled"
 
 
+@pytest.mark.parametrize("end", ["front_disconnected", "epoch_started"])
+@pytest.mark.parametrize("sent", [False, True])
+def test_what_became_of_a_cancellation_under_way_is_unknown_after_a_cut(desk: Desk, end: str, sent: bool) -> None:
+    given = desk.send()
+    desk.take(desk.journal.add("rtn_order", data=order_return(given, "3", system="7")))
+    action = {"FrontID": 1, "SessionID": SESSION_ID, "OrderRef": given["OrderRef"], "OrderSysID": "", "ExchangeID": ""}
+    desk.take(desk.journal.add("sending_action", client_id=2, data=action))
+    if sent:
+        desk.take(desk.journal.add("sent_action", client_id=2))
+    desk.take(desk.journal.add(end))
+    order = desk.book.order(1)
+    assert (order.state, order.cancel) == ("queueing", "unknown")
+    assert desk.take(desk.journal.add("sent_action", client_id=2)) == [] and order.cancel == "unknown"
+    # A refused one stays refused, and another one may be sent.
+    desk.take(desk.journal.add("sending_action", client_id=3, data=action))
+    desk.take(desk.journal.add("rsp_order_action", data=action, error_id=26, error_msg="too late"))
+    desk.take(desk.journal.add(end))
+    assert order.cancel == "refused"
+
+
+def test_an_expired_order_stays_as_it_was(desk: Desk) -> None:
+    given = desk.send(volume=2)
+    desk.take(desk.journal.add("rtn_order", data=order_return(given, "3", system="7")))
+    desk.take(desk.journal.login(day="20261124"))
+    order = desk.book.order(1)
+    for status, traded in (("3", 0), ("1", 1), ("0", 2), ("5", 0)):
+        assert (
+            desk.take(desk.journal.add("rtn_order", data=order_return(given, status, traded=traded, system="7"))) == []
+        )
+    assert (order.state, order.VolumeTraded, order.is_settled) == ("expired", 0, True)
+    assert desk.book.counts.repeated == 4 and not desk.book.unsettled()
+
+
 def test_a_final_state_stays_when_older_returns_come(desk: Desk) -> None:
     given = desk.send(volume=2)
     for status, traded in (("5", 1), ("3", 0), ("1", 1), ("a", 0)):
@@ -245,3 +278,4 @@ def test_negative_vendor_numbers_are_one_identity(desk: Desk) -> None:
     desk.take(desk.journal.add("sending_order", client_id=1, data=given, value=(1 << 32) | (-5 & 0xFFFFFFFF)))
     desk.take(desk.journal.add("rtn_order", data=order_return(given, "3", system="7", session=-5)))
     assert len(desk.book) == 1 and desk.book.order(1).state == "queueing"
+    assert desk.book.order(1).key == (1, -5, "1"), "as the vendor has them: a cancellation says them again"

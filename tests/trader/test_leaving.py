@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from tickengine.front.trading import TradingFront
+from tickengine.trader._process import SessionApi
 from tickengine.trader.engine import TraderEngine
 from tickengine.trader.limits import NO_LIMITS
 
@@ -27,3 +30,22 @@ def test_an_order_given_just_before_leaving_reaches_the_front(genuine_trader: st
         report = front.report()
         assert report.orders_received == len(report.orders) == TIMES + 1
         assert [order.state for order in engine.book].count("not_sent") == 0
+
+
+def test_what_is_left_in_the_ring_has_its_answer_before_the_sender_ends() -> None:
+    """Without a session it is refused; behind the release nobody would do that."""
+
+    class Ring:
+        left = 3
+
+        @property
+        def waiting(self) -> int:
+            self.left = max(0, self.left - 1)
+            return self.left
+
+    ring, left_at_release = Ring(), []
+    api: Any = object.__new__(SessionApi)
+    api.call, api._ring = "", ring
+    api.vendor = SimpleNamespace(gate_open=False, release=lambda: left_at_release.append(ring.left))
+    api.release()
+    assert left_at_release == [0]

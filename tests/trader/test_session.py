@@ -421,6 +421,14 @@ def test_hanging_up_and_dialling(world: World) -> None:
     assert world.reconcile() == QUERIES and done_rounds(world) == [2]
 
 
+def test_hung_up_from_the_beginning(world: World) -> None:
+    world.session.hang_up()
+    world.session.hang_up()
+    assert world.apis == [] and world.notes == [("session_state", "disconnected", 0)]
+    world.enter()
+    assert len(world.apis) == 1
+
+
 @pytest.mark.parametrize("way", ["hang_up", "release", "cut"])
 def test_the_gate_is_closed_on_every_way_out(world: World, way: str) -> None:
     world.enter()

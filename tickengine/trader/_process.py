@@ -36,6 +36,8 @@ class Orders(ChildOrders):
     library: str
     ring: str
     wait: str
+    connect: bool
+    """False: not before it is told to."""
 
 
 def trader_main(connection: Connection, beats: Connection, orders: Orders) -> None:
@@ -59,7 +61,11 @@ class _TraderChild(Child):
         self._ring = CommandRing.attach(self._orders.ring)
         references = References(flow.path)
         session = TradingSession(config, self._make_api, self._journal, references.highest)
-        session.dial()
+        if self._orders.connect:
+            session.dial()
+        else:
+            self._make_api().release()  # what the process before has left in the ring is refused
+            session.hang_up()
         return session, session.api_version
 
     def _make_api(self) -> SessionApi:
@@ -197,15 +203,20 @@ class SessionApi:
 
     def close_gate(self) -> None:
         """Behind the orders that were given before: they are on their way."""
+        self._finish_ring(sending=True)
+        self.vendor.close_gate()
+
+    def _finish_ring(self, sending: bool) -> None:
+        """Wait until the sender has done what is in the ring; with *sending*, as long as it sends."""
         ring, looks = self._ring, _LOOKS
-        while ring is not None and self.vendor.gate_open and ring.waiting and looks:
+        while ring is not None and ring.waiting and looks and (self.vendor.gate_open or not sending):
             time.sleep(_LOOK_S)  # the pace of looking: the sender takes some microseconds for each
             looks -= 1
-        self.vendor.close_gate()
 
     def close_on_exec(self) -> None:
         self.vendor.close_on_exec()
 
     def release(self) -> None:
+        self._finish_ring(sending=False)  # who has put it there would wait for an answer until there is a next api
         with self._calling("Release"):
             self.vendor.release()

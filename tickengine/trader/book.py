@@ -52,7 +52,6 @@ _RETURNED = Picked(
 
 Key = tuple[int, int, str]
 Place = tuple[str, str, str]
-_ID_BITS = 0xFFFFFFFF  # the vendor's numbers are ints; as half of a record's value they lose their sign
 
 
 @dataclass(slots=True)
@@ -293,7 +292,7 @@ class OrderBook:
         if record.error_id != 0 or data is None:
             return changes
         self.connected = True
-        self.session = (data["FrontID"] & _ID_BITS, data["SessionID"] & _ID_BITS)
+        self.session = (data["FrontID"], data["SessionID"])
         day = data["TradingDay"]
         if day and day != self.trading_day:
             previous, self.trading_day = self.trading_day, day
@@ -320,7 +319,7 @@ class OrderBook:
         reference, order.RequestID = sent
         # One that never got a reference still needs a key of its own.
         order.OrderRef = reference.strip() or f"#{record.client_id}"
-        order.FrontID, order.SessionID = record.value >> 32 & _ID_BITS, record.value & _ID_BITS
+        order.FrontID, order.SessionID = record.front_session
         order.TradingDay = self.trading_day
         order.Sequence = record.sequence
         self._add(order)
@@ -363,7 +362,7 @@ class OrderBook:
             return []
         front, session, reference, status, submit, traded, system, words_of_it, exchange, day = told
         self.counts.returns += 1
-        key = (front & _ID_BITS, session & _ID_BITS, reference.strip())
+        key = (front, session, reference.strip())
         if self._listed is not None and record.kind == "qry_order":
             self._listed.add(key)
         order = self._orders.get(key)
@@ -600,7 +599,7 @@ def _order_of(data: dict[str, Any], client_id: int) -> Order:
 
 
 def _key_of(data: dict[str, Any]) -> Key:
-    return data["FrontID"] & _ID_BITS, data["SessionID"] & _ID_BITS, data["OrderRef"].strip()
+    return data["FrontID"], data["SessionID"], data["OrderRef"].strip()
 
 
 def _state_of(status: str, submit_status: str) -> str:

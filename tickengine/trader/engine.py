@@ -159,6 +159,7 @@ class TraderEngine(Supervised, Trader):
             library=self._library,
             ring=self.name,
             wait=self._wait,
+            connect=self._wanted,
             parent_pid=os.getpid(),
             log_level=logger.getEffectiveLevel(),
             core_dumps=self._core_dumps,
@@ -191,8 +192,7 @@ class TraderEngine(Supervised, Trader):
                     "journal back, and start a new one"
                 )
         self._up = True
-        if not self._wanted:  # the one before was told to stay away
-            self._send("disconnect", None)
+        self._tell_wanted()  # it may have changed since the orders were made, and nobody was there to be told
 
     def _say(self, why: str) -> None:
         """The account's state is in the journal; why there is no process is in the log alone."""
@@ -255,8 +255,8 @@ class TraderEngine(Supervised, Trader):
 
     @property
     def connected(self) -> bool:
-        """Whether orders can be sent now, as of the last `poll`."""
-        return self._up and self.account.state == "ready"
+        """Whether orders can be sent now, as of the last `poll`. If that was too long ago, an order is `not_sent`."""
+        return self._up and self._wanted and self.account.state == "ready"
 
     @property
     def failure(self) -> str:
@@ -398,19 +398,29 @@ class TraderEngine(Supervised, Trader):
     def connect(self) -> None:
         """Connect again after `disconnect`. Returns at once; see `wait_ready`."""
         self._wanted = True
-        self._send("connect", None)
+        self._tell_wanted()
 
     def disconnect(self) -> None:
-        """End the connection on purpose, until `connect`. Orders at the exchange stay there, and their returns
-        come when the connection is back. Returns when the connection has ended."""
+        """End the connection on purpose, until `connect`: a process that is started meanwhile makes none. Orders at
+        the exchange stay there, and their returns come when the connection is back.
+
+        Returns when the connection has ended, at once if there is no process.
+
+        Raises:
+            EngineError: it has not ended within 10 s. No order is sent all the same.
+        """
         self._wanted = False
-        self._send("disconnect", None)
+        self._tell_wanted()
         deadline = time.monotonic() + 10.0
         while self._up and self.account.state not in ("disconnected", "failed", "stopped"):
             if time.monotonic() > deadline:
                 raise EngineError("the connection has not ended within 10 s")
             self._await_record(0.1)
             self._catch_up()
+
+    def _tell_wanted(self) -> None:
+        with self._lock:  # the supervisor tells it too: what is told last must be what was wanted last
+            self._send("connect" if self._wanted else "disconnect", None)
 
     def _send_order(self, order: Order, terms: Terms, min_volume: int) -> None:
         number = order.ClientID
@@ -427,7 +437,8 @@ class TraderEngine(Supervised, Trader):
         if os.getpid() != self._pid:
             raise EngineError(f"this trader engine belongs to process {self._pid}; a forked child cannot send orders")
         if self._ring is None or not self.connected:
-            raise EngineError(f"trading is {self.account.state if self._up else 'lost'}: nothing was sent")
+            state = "lost" if not self._up else self.account.state if self._wanted else "disconnected"
+            raise EngineError(f"trading is {state}: nothing was sent")
         self._ring.put(kind, client_id, payload)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from .._errors import ConfigError
 from ..front import clock
 from ..front.fields import FID_RSP_INFO
 from ..front.trading import layouts
@@ -18,7 +19,7 @@ from ..front.trading.queries import QUERIES
 from ..trading_calendar import today
 from .book import Order
 from .limits import Limits
-from .records import Record
+from .records import Record, decode_struct, encode_struct
 from .trader import Terms, Trader
 
 FRONT_ID = 1
@@ -112,19 +113,19 @@ class PaperTrader(Trader):
             "VolumeTotalOriginal": order.VolumeTotalOriginal,
             "MinVolume": min_volume,
             "RequestID": order.ClientID,
+            "OrderRef": f"{self._reference + 1:12d}",
         }
+        data, asked = _on_the_wire("InputOrder", layouts.FID_INPUT_ORDER, fields)
         if not self._connected:
-            self._add("order_not_sent", client_id=order.ClientID, data=fields | {"OrderRef": ""},
+            self._add("order_not_sent", client_id=order.ClientID, data=data | {"OrderRef": ""},
                       error_msg="trading is disconnected")  # fmt: skip
             return
         self._reference += 1
-        fields["OrderRef"] = f"{self._reference:12d}"
-        session = FRONT_ID << 32 | self._session
-        self._add("sending_order", client_id=order.ClientID, data=fields, value=session)
-        self._add("sent_order", client_id=order.ClientID)
-        asked = layouts.decode(layouts.FID_INPUT_ORDER, _body(layouts.FID_INPUT_ORDER, fields))
         now = time.monotonic()
         error_id = self._exchange.insert(self._investor, (FRONT_ID, self._session), asked, now)
+        session = FRONT_ID << 32 | self._session
+        self._add("sending_order", client_id=order.ClientID, data=data, value=session)
+        self._add("sent_order", client_id=order.ClientID)
         if error_id:
             self._exchange.tell_refused(self._investor, asked, error_id, now)
         self._exchange.step(now)
@@ -132,14 +133,14 @@ class PaperTrader(Trader):
 
     def _send_action(self, order: Order, fields: dict[str, Any]) -> None:
         client_id = fields["OrderActionRef"]
+        data, asked = _on_the_wire("InputOrderAction", layouts.FID_ACTION, fields)
         if not self._connected:
-            self._add("action_not_sent", client_id=client_id, data=fields, error_msg="trading is disconnected")
+            self._add("action_not_sent", client_id=client_id, data=data, error_msg="trading is disconnected")
             return
-        self._add("sending_action", client_id=client_id, data=fields)
-        self._add("sent_action", client_id=client_id)
-        asked = layouts.decode(layouts.FID_ACTION, _body(layouts.FID_ACTION, fields))
         now = time.monotonic()
         error_id = self._exchange.cancel(self._investor, asked, now)
+        self._add("sending_action", client_id=client_id, data=data)
+        self._add("sent_action", client_id=client_id)
         if error_id:
             self._exchange.tell_action_refused(self._investor, asked, error_id, now)
         self._tell()
@@ -181,9 +182,16 @@ class PaperTrader(Trader):
         return records
 
 
-def _body(fid: int, values: dict[str, Any]) -> bytes:
-    encoded = {n: v.encode("gb18030") if isinstance(v, str) else v for n, v in values.items()}
-    return layouts.encode(fid, encoded)[4:]
+def _on_the_wire(struct: str, fid: int, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A request as a journal has it, and as the exchange gets it. Raises `ConfigError`, as a real trader does."""
+    data = decode_struct(struct, encode_struct(struct, values))
+    encoded = {n: v.encode("gb18030") if isinstance(v, str) else v for n, v in data.items()}
+    layout = layouts.LAYOUTS[fid]
+    for name in layout.names or ():
+        value, room = encoded.get(name), layout[name].itemsize
+        if isinstance(value, bytes) and len(value) > room:
+            raise ConfigError(f"{struct}.{name} has {len(value)} bytes, at most {room} fit")
+    return data, layouts.decode(fid, layouts.encode(fid, encoded)[4:])
 
 
 def _texts(values: dict[str, Any]) -> dict[str, Any]:

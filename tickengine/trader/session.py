@@ -140,8 +140,9 @@ class TradingSession:
         api.init()
 
     def hang_up(self) -> None:
-        """Give the api back, until `dial`."""
+        """Give the api back, until `dial`. Before the first `dial`: there is none until then."""
         if self._api is None:
+            self._set_state(HUNG_UP)
             return
         self._leave()
         self.state = HUNG_UP  # before those who wait for answers are told

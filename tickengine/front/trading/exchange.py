@@ -7,6 +7,7 @@ to it; *fill_volume* makes it trade in pieces. Nobody else is in the market.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,7 +168,8 @@ class Exchange:
         quote, step, price = self.quotes[name], product_of(name).price_step, values["LimitPrice"]
         if values["OrderPriceType"] == _ANY_PRICE:
             return 0
-        if not quote.lower <= price <= quote.upper or abs(price / step - round(price / step)) > 1e-6:
+        steps = price / step
+        if not (quote.lower <= price <= quote.upper and math.isfinite(steps)) or abs(steps - round(steps)) > 1e-6:
             return BAD_PRICE
         return 0
 
