@@ -185,19 +185,21 @@ def asked_for(peer: Peer, tid: int) -> Request:
             return request
 
 
-def test_a_cancellation_names_the_session_as_the_vendor_does(genuine_trader: str, tmp_path: Path) -> None:
-    """Fronts give negative ones, too."""
+def test_a_cancellation_names_the_order_as_the_front_does(genuine_trader: str, tmp_path: Path) -> None:
+    """Sessions may be negative; references and numbers have spaces in front."""
     with Peer() as peer, engine_on(peer.address, genuine_trader, tmp_path / "flow") as engine:
         engine.wait_ready()
         order = buy(engine, 2990.0)
         asked = asked_for(peer, 0x4000).values
         known = {n: asked[n] for n in ("InstrumentID", "OrderRef", "Direction", "LimitPrice", "VolumeTotalOriginal")}
         ids = {"FrontID": 1, "SessionID": -7001}
-        peer.push(0xF001, pack(0x0401, {**known, **ids, "OrderStatus": "3", "OrderSysID": "5"}))
+        peer.push(0xF001, pack(0x0401, {**known, **ids, "OrderStatus": "3", "OrderSysID": f"{5:12d}"}))
         until(engine, lambda: order.state == "queueing", "the order in the queue")
         engine.cancel(order)
         action = asked_for(peer, 0x4006).values
-        assert (action["FrontID"], action["SessionID"], action["OrderRef"]) == (1, -7001, order.OrderRef)
+        assert (action["FrontID"], action["SessionID"]) == (1, -7001)
+        assert (action["OrderRef"], action["OrderSysID"]) == (f"{order.OrderRef:>12}", f"{order.OrderSysID:>12}")
+        assert order.OrderSysID == "5"
 
 
 def test_a_reference_is_not_given_out_again_although_the_front_never_had_it(

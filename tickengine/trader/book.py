@@ -117,6 +117,8 @@ class Order:
     filled: int = 0
     trades: list[Trade] = field(default_factory=list)
     OrderPriceType: str = words.LIMIT_PRICE
+    named: tuple[str, str] = ("", "")
+    """OrderRef and OrderSysID as the front writes them, spaces and all: so a cancellation names the order."""
 
     @property
     def key(self) -> Key:
@@ -319,6 +321,7 @@ class OrderBook:
         reference, order.RequestID = sent
         # One that never got a reference still needs a key of its own.
         order.OrderRef = reference.strip() or f"#{record.client_id}"
+        order.named = (reference, "")
         order.FrontID, order.SessionID = record.front_session
         order.TradingDay = self.trading_day
         order.Sequence = record.sequence
@@ -360,7 +363,7 @@ class OrderBook:
         told = _RETURNED.of(record)
         if told is None:
             return []
-        front, session, reference, status, submit, traded, system, words_of_it, exchange, day = told
+        front, session, reference, status, submit, traded, number, words_of_it, exchange, day = told
         self.counts.returns += 1
         key = (front, session, reference.strip())
         if self._listed is not None and record.kind == "qry_order":
@@ -371,7 +374,7 @@ class OrderBook:
             order = self._foreign(key, record.data)
         state = _state_of(status, submit)
         traded = max(traded, 0)
-        system = system.strip()
+        system = number.strip()
         if not _goes_forward(order, state, traded, bool(system)):
             self.counts.repeated += 1
             return []
@@ -386,6 +389,7 @@ class OrderBook:
         order.ExchangeID = exchange or order.ExchangeID
         order.TradingDay = day or order.TradingDay
         order.Sequence = record.sequence
+        order.named = (reference, number if system else order.named[1])
         if system and not order.OrderSysID:
             order.OrderSysID = system
             self._adopt(order)

@@ -162,6 +162,7 @@ class Trader:
         if not order.OrderRef:
             raise ConfigError(f"order {order.ClientID} has not been sent yet: it cannot be cancelled before")
         self.gate.check_cancel(time.monotonic_ns())
+        reference, system = order.named
         self._send_action(
             order,
             {
@@ -172,8 +173,8 @@ class Trader:
                 "ExchangeID": order.ExchangeID,
                 "FrontID": order.FrontID,
                 "SessionID": order.SessionID,
-                "OrderRef": order.OrderRef,
-                "OrderSysID": order.OrderSysID,
+                "OrderRef": reference,
+                "OrderSysID": system,
                 "ActionFlag": words.DELETE,
                 "OrderActionRef": self._next_client_id(),
             },
