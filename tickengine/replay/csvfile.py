@@ -51,15 +51,19 @@ Times = npt.NDArray[np.int64]
 class CsvTicks:
     """The ticks of one CSV file.
 
+    Args:
+        path: the file.
+        progress: called with the bytes of each piece that was read.
+
     Attributes:
         path: the file.
         trading_day: the last that its rows name.
         ticks: an array of `TICK_DTYPE`, in the order of the rows.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, progress: Callable[[int], object] = lambda size: None) -> None:
         self.path = path
-        pieces = [_typed(path, *piece) for piece in _pieces(path)]
+        pieces = [_typed(path, *piece) for piece in _pieces(path, progress)]
         if not pieces:
             raise ConfigError(f"{path}: no ticks in it: leave this file out")
         structs: npt.NDArray[Any] = np.empty(sum(len(piece) for piece, _ in pieces), _struct_dtype())
@@ -83,8 +87,9 @@ def _wrong(path: str, line: int, words: str) -> ConfigError:
 # ---- text ----------------------------------------------------------------------------------------
 
 
-def _pieces(path: str) -> Iterator[tuple[list[int], Texts]]:
+def _pieces(path: str, progress: Callable[[int], object]) -> Iterator[tuple[list[int], Texts]]:
     """Some rows at a time, by columns, with their line numbers: as text they take ten times their room."""
+    told = 0
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
@@ -105,6 +110,8 @@ def _pieces(path: str) -> Iterator[tuple[list[int], Texts]]:
                 if len(rows) == _CHUNK:
                     yield lines, dict(zip(names, zip(*rows)))
                     lines, rows = [], []
+                    read, told = file.tell() - told, file.tell()
+                    progress(read)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except csv.Error as error:
