@@ -209,6 +209,8 @@ class Supervised:
                 return
             elif kind == "error":
                 raise content
+            else:
+                self._take_message(kind, content)
 
     def _log_line(self, content: tuple[int, str]) -> None:
         logger.log(content[0], "%s: %s", self.name, content[1])

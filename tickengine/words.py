@@ -145,6 +145,11 @@ def decode(text: bytes, encoding: str = "gb18030") -> str:
     return text.decode("ascii") if text.isascii() else text.decode(encoding, "replace")
 
 
+def clean(text: str) -> str:
+    """Without what a terminal would obey: texts come from fronts and from files."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 texts: dict[bytes, str] = {}
 """Texts that come again and again, decoded: ids and days. The same `str` each time, so its hash is made once."""
 

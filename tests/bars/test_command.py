@@ -14,6 +14,7 @@ from writing import Feed
 from tickengine import cli
 from tickengine.bars import BarEngine
 from tickengine.bars.cli import COLUMNS
+from tickengine.bars.record import ALGOPLUS_FIELDS
 
 
 @pytest.fixture
@@ -40,7 +41,8 @@ def test_lines_of_csv_from_a_log_that_has_ended(feed: Feed, capsys: pytest.Captu
     assert cli.main(["bars", feed.log.name, "--oldest", "--period", "1m", "--period", "1h"]) == 0
     output = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(output.out)))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(COLUMNS) and set(ALGOPLUS_FIELDS) < set(COLUMNS)
+    assert (rows[1]["UpdateTime"], rows[1]["DaySettlement"]) == ("09:01:40", "3000.0")
     assert [(row["Start"], row["Period"], row["LastPrice"], row["BarVolume"], row["Flags"]) for row in rows] == [
         ("2024-04-12 09:00:00", "1m", "3002.0", "20", "PARTIAL"),
         ("2024-04-12 09:01:00", "1m", "3005.0", "30", ""),
@@ -53,7 +55,7 @@ def test_lines_of_csv_from_a_log_that_has_ended(feed: Feed, capsys: pytest.Captu
 def test_json_and_a_count_and_a_filter(feed: Feed, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bars", feed.log.name, "--oldest", "--json", "--count", "1", "--instruments", "rb2405,x1"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["InstrumentID"] == "rb2405"
+    assert json.loads(line)["InstrumentID"] == "rb2405" and set(ALGOPLUS_FIELDS) < set(json.loads(line))
     assert json.loads(line)["End"] == "2024-04-12 09:01:00"
 
 

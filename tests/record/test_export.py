@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.dataset as dataset
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from writing import Feed
 
 from tickengine import ConfigError
 from tickengine._errors import MissingPackage, RecordingError
+from tickengine.front.fields import DBL_MAX
 from tickengine.record import Recorder, Recording, columns, export, to_records
 from tickengine.record.segment import Directory, Segment
+from tickengine.replay.csvfile import CsvTicks
 from tickengine.tick import TICK_DTYPE, VENDOR_FIELDS
 
 DAY = "20260105"
@@ -129,6 +131,44 @@ def test_csv_gives_every_value_back(ticks: list[dict[str, object]], names: list[
                         assert np.float64(float(text)).tobytes() == want.tobytes()
                     else:
                         assert int(text) == want
+        assert seen == len(recording)
+
+
+def as_recorded(tick: dict[str, object]) -> dict[str, object]:
+    """What a writer makes of these values: texts end before their array does, absent prices are NaN."""
+    values = dict(tick)
+    for name, value in tick.items():
+        if isinstance(value, bytes):
+            values[name] = value[: TICK_DTYPE[name].itemsize - 1]
+        elif value == DBL_MAX:
+            values[name] = math.nan
+    return {**values, "TradingDay": DAY.encode(), "InstrumentID": values["InstrumentID"] or b"rb2601"}
+
+
+# Not b'rb2601': so other recorders write bytes.
+PLAIN = TEXTS.filter(lambda raw: not raw.startswith((b"b'", b'b"')))
+
+
+@settings(max_examples=20, deadline=None)
+@given(TICKS.map(lambda ticks: [as_recorded(tick) for tick in ticks]), st.lists(PLAIN, min_size=1, max_size=3))
+@example([as_recorded(dict.fromkeys(FREE, 0) | {"InstrumentID": b"rb2601"})], ["螺纹钢".encode("gbk")])
+def test_a_replay_reads_a_csv_export_as_it_was_recorded(ticks: list[dict[str, object]], names: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        recording = recording_of(directory, ticks, names)
+        ids = recording.exchange_inst_ids(0, len(recording))
+        seen = 0
+        for path in export(recording, "csv", f"{directory}/c"):
+            found = CsvTicks(path)
+            assert found.trading_day == DAY
+            positions = np.flatnonzero(recording.ticks["InstrumentID"] == found.ticks["InstrumentID"][0])
+            own = recording.ticks[positions]
+            for name in set(VENDOR_FIELDS) - {"ExchangeInstID"}:
+                got, want = found.ticks[name], own[name]
+                if want.dtype.kind == "f":  # one NaN is as good as another
+                    got, want = (np.where(np.isnan(values), np.nan, values) for values in (got, want))
+                assert got.tobytes() == want.tobytes(), name
+            assert [found.exchange_inst_id(i) for i in range(len(own))] == ids[positions].tolist()
+            seen += len(own)
         assert seen == len(recording)
 
 

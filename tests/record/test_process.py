@@ -334,3 +334,21 @@ def test_recording_tells_what_is_missing_with_and_without_a_note(
     assert main(["recording", str(path)]) == 0
     text = capsys.readouterr().out
     assert "missing       0 noted, 3 without a note" in text and "torn          4 bytes" in text
+
+
+def test_recordings_of_a_directory_are_told_in_their_order(
+    feed: Feed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "holds no recording" in refused(main, ["recording", str(tmp_path)], capsys)
+    recorder = Recorder(feed.queue(), tmp_path)
+    days = ["20260105", "20260106"]
+    for day in days:
+        feed.tick("rb2601", TradingDay=day.encode(), ActionDay=day.encode())
+        recorder.poll()
+        assert main(["recording", str(tmp_path), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert [info["trading_day"] for info in told] == days[: len(told)] and told[-1]["trading_day"] == day
+    recorder.close()
+    assert main(["recording", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.index("20260105") < said.index("20260106")

@@ -367,3 +367,50 @@ def test_killed_between_a_loss_noted_and_the_tick_behind_it(
     found = opened(tmp_path)
     assert len(found) + found.lost == 201 and (np.diff(found.ticks["Stamp"].astype(np.int64)) > 0).all()
     assert [n["kind"] for n in found.notes].count("lost") == 1
+
+
+class Looks:
+    """In the place of what tells `run` to stop: how long it would wait between looks, and an end after three."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def is_set(self) -> bool:
+        return len(self.waits) >= 3
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "interval", "most"), [(64, 60, 0.001), (4096, 60, 0.004096), (4096, 0.002, 0.002)]
+)
+def test_between_two_looks_a_million_ticks_a_second_do_not_come_round(
+    tmp_path: Path, capacity: int, interval: float, most: float
+) -> None:
+    feed = Feed(capacity)
+    try:
+        recorder = Recorder(feed.queue(), tmp_path, interval=interval)
+        recorder._stopping = looks = Looks()  # type: ignore[assignment]
+        recorder.run()
+        assert len(looks.waits) == 3 and 0 < max(looks.waits) <= most
+    finally:
+        feed.close()
+
+
+def test_files_are_synced_when_a_day_or_a_run_ends(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: dict[str, int] = {}
+
+    def sync(fd: int) -> None:
+        synced[os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))] = os.fstat(fd).st_size
+
+    monkeypatch.setattr(segment.os, "fdatasync", sync)
+    recorder = Recorder(feed.queue(), tmp_path)
+    sizes: dict[str, int] = {}
+    for day in ("20260105", "20260106"):
+        feed.tick("rb2601", TradingDay=day.encode(), ActionDay=day.encode())
+        recorder.poll()
+        assert synced == sizes  # of the day before
+        sizes |= {name: (tmp_path / name).stat().st_size for name in (f"{day}.ticks", f"{day}.notes")}
+    recorder.close()
+    assert synced == sizes

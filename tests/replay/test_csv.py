@@ -61,6 +61,18 @@ def test_an_export_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
         assert found.exchange_inst_id(0) == b"x-" + own["InstrumentID"][0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-8-sig"])
+def test_texts_are_the_bytes_of_the_file(tmp_path: Path, encoding: str) -> None:
+    rows = [row("螺纹2601", ExchangeInstID="螺纹钢"), row(ExchangeInstID=str("钢".encode("gbk")))]
+    path = tmp_path / "day.csv"
+    path.write_bytes(write_csv(path, rows, list(rows[0])).read_bytes().decode().encode(encoding))
+    found = CsvTicks(str(path))
+    written = encoding.removesuffix("-sig")
+    assert found.ticks["InstrumentID"].tolist() == ["螺纹2601".encode(written), b"rb2601"]
+    assert found.exchange_inst_id(0) == "螺纹钢".encode(written)
+    assert found.exchange_inst_id(1) == "钢".encode("gbk")
+
+
 def test_a_receive_time_in_the_file_is_kept(tmp_path: Path) -> None:
     ticks = ticks_every(5 * MS, 16)
     rows = [{**row, "RecvTime": recv} for row, recv in zip(csv_rows(ticks), ticks["RecvTime"].tolist())]
@@ -122,8 +134,9 @@ def test_a_row_without_a_time_is_received_when_the_one_before_it_was(tmp_path: P
         ({"Volume": 2**31}, "line 3: Volume '2147483648' is no whole number of 32 bits"),
         ({"Volume": "nan"}, "line 3: Volume 'nan' is no whole number of 32 bits"),
         ({"InstrumentID": ""}, "line 3: InstrumentID '' is empty"),
-        ({"InstrumentID": "螺纹"}, "line 3: InstrumentID '螺纹' is not ASCII"),
-        ({"ExchangeID": "SHANGHAIX"}, "line 3: ExchangeID 'SHANGHAIX' is longer than 8 characters"),
+        ({"LastPrice": "三千"}, "line 3: LastPrice '三千' is no number"),
+        ({"Volume": "\x1b[31m7"}, r"line 3: Volume '\x1b[31m7' is no number"),
+        ({"ExchangeID": "SHANGHAIX"}, "line 3: ExchangeID 'SHANGHAIX' is longer than 8 bytes"),
     ],
 )
 def test_a_value_that_cannot_be_one_is_named_with_its_line(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
@@ -139,7 +152,7 @@ def test_a_value_that_cannot_be_one_is_named_with_its_line(tmp_path: Path, field
         ("", "line 1: no column TradingDay: the first line must name the vendor's fields"),
         ("a,b\n1,2\n", "line 1: no column TradingDay"),
         ("TradingDay,InstrumentID,UpdateTime,LastPrice,Volume\n", "no ticks in it"),
-        ("TradingDay,InstrumentID,UpdateTime,LastPrice,Volume,Volume\n", "line 1: column Volume stands twice"),
+        ("TradingDay,InstrumentID,UpdateTime,LastPrice,Volume,Volume\n", "line 1: column 'Volume' stands twice"),
         ("TradingDay,InstrumentID,UpdateTime,LastPrice,Volume\n,rb2601,09:30:00,1,1\n", "no row has a TradingDay"),
         (
             "TradingDay,InstrumentID,UpdateTime,LastPrice,Volume\n20260105,rb2601,09:30:00,1,1\n20260105,rb26",

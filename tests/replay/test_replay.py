@@ -159,6 +159,28 @@ def test_pause_seek_and_speed(folder: Path) -> None:
                 wrong()
 
 
+def test_steps_go_over_days_and_stay_within_all_of_them(folder: Path) -> None:
+    days = ["20260106", "20260107"]
+    files = [write_recording(folder, ticks_every(SECOND, 300, ids=["rb2601"], day=day), day) for day in days]
+    with Replay(files, paused=True) as replay:
+        replay.wait_live()
+
+        def goes(seconds: float, where: str) -> None:
+            replay.step(seconds)
+            wait_for(lambda: replay.status()["replay"]["time"] == where + ".000", f"{where} after {seconds}")
+
+        goes(200.5, "2026-01-06 09:33:21")  # no tick at that half second
+        goes(100, "2026-01-07 09:30:00")
+        goes(-100, "2026-01-06 09:33:19")
+        goes(-1000, "2026-01-06 09:30:00")
+        goes(1000, "2026-01-07 09:30:00")
+        replay.step(1000)  # nowhere: it stays
+        goes(60, "2026-01-07 09:31:00")
+        for wrong in ("60", None, True, float("nan")):
+            with pytest.raises(ConfigError, match="step takes seconds"):
+                replay.step(wrong)  # type: ignore[arg-type]
+
+
 def test_signals_pause_and_go_on(file: Path) -> None:
     with TickQueue() as queue, Replay(file, md_queue_list=[queue], speed=0.01) as replay:
         queue.get(timeout=20)

@@ -23,9 +23,10 @@ from .record import Bar, BarFlag
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 COLUMNS = (
-    *("TradingDay", "Start", "End", "Period", "InstrumentID", "ExchangeID"),
+    *("TradingDay", "Start", "End", "Period", "InstrumentID", "ExchangeID", "UpdateTime"),
     *("OpenPrice", "HighPrice", "LowPrice", "LastPrice", "BarVolume", "BarTurnover", "BarSettlement"),
-    *("BVolume", "SVolume", "FVolume", "DayVolume", "DayTurnover", "OpenInterest", "Ticks", "TicksLost", "Flags"),
+    *("BVolume", "SVolume", "FVolume", "DayVolume", "DayTurnover", "DaySettlement", "OpenInterest"),
+    *("Ticks", "TicksLost", "Flags"),
 )
 _WAIT_S = 0.25
 

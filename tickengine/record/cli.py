@@ -124,15 +124,16 @@ def _record(
 
 
 def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="+", help="a .ticks file")
+    parser.add_argument("file", nargs="+", help="a .ticks file, or a directory of them")
     parser.add_argument("--json", action="store_true", help="as JSON, with the ids of all instruments")
-    _teach(parser, "example:\n  tickengine recording recordings/20260105.ticks")
+    _teach(parser, "examples:\n  tickengine recording recordings/20260105.ticks\n  tickengine recording recordings/")
 
 
 def run_recording(args: argparse.Namespace) -> int:
-    infos = [describe(Recording.open(path)) for path in args.file]
+    infos = [describe(Recording.open(path)) for path in _files(args.file)]
     if args.json:
-        print(json.dumps(infos if len(infos) > 1 else infos[0], indent=2, ensure_ascii=False))
+        one = len(args.file) == 1 and not os.path.isdir(args.file[0])
+        print(json.dumps(infos[0] if one else infos, indent=2, ensure_ascii=False))
     else:
         print("\n\n".join(text(info) for info in infos))
     return 0
@@ -172,7 +173,10 @@ def _files(given: list[str]) -> list[str]:
     files = []
     for path in given:
         if os.path.isdir(path):
-            found = [ticks_path(path, day) for day in recorded_days(path)]
+            try:
+                found = [ticks_path(path, day) for day in recorded_days(path)]
+            except OSError as error:
+                raise RecordingError(f"{path!r} cannot be read: {error.strerror}") from None
             if not found:
                 raise RecordingError(f"{path!r} holds no recording (no file like 20260105.ticks)")
             files += found

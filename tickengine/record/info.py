@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ..adapters import SHANGHAI
-from ..words import decode
+from ..words import clean, decode
 from .recording import Recording
 
 _CHUNK = 16384
@@ -103,8 +103,7 @@ def text(info: dict[str, Any]) -> str:
         words = str(rest.pop("words", "")) or ", ".join(f"{key} {value}" for key, value in rest.items())
         at = note["recv_time"] if note["kind"] == "event" else note["time"]
         lines.append(f"{_time(at)}  {note['kind']} before record {note['record']:,}: {words}")
-    # Fronts' words and other people's files go to a terminal here.
-    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+    return "\n".join(map(clean, lines))
 
 
 def _time(ns: int) -> str:

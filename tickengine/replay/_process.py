@@ -60,7 +60,7 @@ class _ReplayChild(Child):
         orders = self._orders
         redirect_output(orders.directory + "/")
         self._log = log = TickLog(_segments.attach_log_handle(orders.log_path), orders.log_path)
-        days = open_days(orders.files, orders.wanted)
+        days = open_days(orders.files, orders.wanted, lambda size: self.reporter.send("read", size))
         own = []
         for path in orders.queue_paths:
             handle = new_handle()
@@ -82,6 +82,8 @@ class _ReplayChild(Child):
             session.resume()
         elif name == "seek":
             session.seek(argument)
+        elif name == "step":
+            session.step(argument)
         elif name == "speed":
             session.set_speed(argument)
 

@@ -2,7 +2,8 @@
 
 The first line names the columns; those that are not the vendor's are passed over, but for ``RecvTime`` (ns since
 1970, UTC). Each row becomes the vendor's struct again and goes through the normaliser of a live feed, in a log of its
-own: times, flags and absent prices come out as they would have then.
+own: times, flags and absent prices come out as they would have then. Texts are taken byte by byte, whatever their
+encoding: in here each byte is a character (latin-1).
 
 Without ``RecvTime`` the receive time is the exchange's. To find that, the normaliser wants to know when a tick arrived
 (a front pushes old ticks under a new date): the middle one of the times in the rows that follow.
@@ -10,10 +11,13 @@ Without ``RecvTime`` the receive time is the exchange's. To find that, the norma
 
 from __future__ import annotations
 
+import ast
+import codecs
 import csv
 import ctypes as ct
 import datetime
 import functools
+import io
 import itertools
 import json
 import logging
@@ -28,6 +32,7 @@ from .._errors import ConfigError
 from .._shim import lib, new_handle
 from ..log import TickLog
 from ..tick import TICK_DTYPE, VENDOR_FIELDS
+from ..words import decode
 
 logger = logging.getLogger("tickengine")
 
@@ -46,15 +51,19 @@ Times = npt.NDArray[np.int64]
 class CsvTicks:
     """The ticks of one CSV file.
 
+    Args:
+        path: the file.
+        progress: called with the bytes of each piece that was read.
+
     Attributes:
         path: the file.
         trading_day: the last that its rows name.
         ticks: an array of `TICK_DTYPE`, in the order of the rows.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, progress: Callable[[int], object] = lambda size: None) -> None:
         self.path = path
-        pieces = [_typed(path, *piece) for piece in _pieces(path)]
+        pieces = [_typed(path, *piece) for piece in _pieces(path, progress)]
         if not pieces:
             raise ConfigError(f"{path}: no ticks in it: leave this file out")
         structs: npt.NDArray[Any] = np.empty(sum(len(piece) for piece, _ in pieces), _struct_dtype())
@@ -78,13 +87,16 @@ def _wrong(path: str, line: int, words: str) -> ConfigError:
 # ---- text ----------------------------------------------------------------------------------------
 
 
-def _pieces(path: str) -> Iterator[tuple[list[int], Texts]]:
+def _pieces(path: str, progress: Callable[[int], object]) -> Iterator[tuple[list[int], Texts]]:
     """Some rows at a time, by columns, with their line numbers: as text they take ten times their room."""
+    told = 0
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
-        with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.reader(file)
+        with open(path, "rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                file.seek(0)
+            reader = csv.reader(io.TextIOWrapper(file, "latin-1", newline=""))
             header = next(reader, [])
             names = _columns(path, header)
             for row in reader:
@@ -98,6 +110,8 @@ def _pieces(path: str) -> Iterator[tuple[list[int], Texts]]:
                 if len(rows) == _CHUNK:
                     yield lines, dict(zip(names, zip(*rows)))
                     lines, rows = [], []
+                    read, told = file.tell() - told, file.tell()
+                    progress(read)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except csv.Error as error:
@@ -117,11 +131,20 @@ def _columns(path: str, header: Sequence[str]) -> list[str]:
         )
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
-        raise _wrong(path, 1, f"column {twice} stands twice: delete one of the two")
+        raise _wrong(path, 1, f"column {_shown(twice)!r} stands twice: delete one of the two")
     passed_over = [name for name in columns if name not in VENDOR_FIELDS and name not in ("RecvTime", "")]
     if passed_over:
-        logger.info("%s: passed over: %s", path, ", ".join(passed_over[:10]))
+        logger.info("%s: passed over: %s", path, ", ".join(repr(_shown(name)) for name in passed_over[:10]))
     return columns
+
+
+def _shown(text: str) -> str:
+    """For people: UTF-8 if it is that, else as the vendor writes."""
+    raw = text.encode("latin-1")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return decode(raw)
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -139,7 +162,7 @@ def _column(path: str, lines: list[int], texts: Sequence[str], name: str, conver
             try:
                 convert([text])
             except (ValueError, OverflowError) as error:
-                what = f"{name} {text[:40]!r} {error}"
+                what = f"{name} {_shown(text)[:40]!r} {error}"
                 raise _wrong(path, line, f"{what}: correct the value or delete this line") from None
         raise
 
@@ -173,18 +196,24 @@ def _volumes(texts: Sequence[str]) -> npt.NDArray[np.int32]:
 
 
 def _texts(size: int, empty: bool, texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
-    if any(text.startswith(("b'", 'b"')) for text in texts):  # str() of bytes
-        texts = [text[2:-1] if text[:2] in ("b'", 'b"') and text[-1:] == text[1] else text for text in texts]
+    if any(text.startswith(("b'", 'b"')) for text in texts):
+        texts = [_of_bytes(text) if text.startswith(("b'", 'b"')) else text for text in texts]
     if max(map(len, texts)) >= size:
-        raise ValueError(f"is longer than {size - 1} characters")
+        raise ValueError(f"is longer than {size - 1} bytes")
     if not empty and "" in texts:
         raise ValueError("is empty")
     if any("\0" in text for text in texts):
         raise ValueError("has a NUL in it")
+    return np.array([text.encode("latin-1") for text in texts], f"S{size}")
+
+
+def _of_bytes(text: str) -> str:
+    """What was written as str() of bytes: ``b'rb2601'``."""
     try:
-        return np.array([text.encode("ascii") for text in texts], f"S{size}")
-    except UnicodeEncodeError:
-        raise ValueError("is not ASCII") from None
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value.decode("latin-1") if isinstance(value, bytes) else text
 
 
 @functools.cache

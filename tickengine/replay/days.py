@@ -112,9 +112,14 @@ def check_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     return found
 
 
-def open_file(path: str) -> Source:
+def open_file(path: str, progress: Callable[[int], object]) -> Source:
     """Raises `ConfigError`, `RecordingError`: what is wrong with the file."""
-    return CsvTicks(path) if path.lower().endswith(_CSV) else RecordedTicks(path)
+    return CsvTicks(path, progress) if is_csv(path) else RecordedTicks(path)
+
+
+def is_csv(path: str) -> bool:
+    """Whether all of the file is read before a tick of it is played."""
+    return path.lower().endswith(_CSV)
 
 
 class Day:
@@ -223,9 +228,19 @@ class Day:
         parts = np.concatenate([source.ticks["ExchangeTime"].astype(np.int64) for source in self.sources])
         return _filled(parts if self._order is None else parts[self._order])
 
-    def find(self, ns: int, alive: Callable[[], None]) -> int | None:
-        """Number of the first tick that was made at *ns* or later; None: there is none. Calls *alive* now and then."""
-        for start in range(0, len(self), _PIECE):
+    def made_at(self, position: int) -> int:
+        """``ExchangeTime`` of the tick there, or the last one before it that has one; 0: none has."""
+        for start in range(position, -1, -_PIECE):
+            times = self.batch(max(0, start + 1 - _PIECE), start + 1)[0]["ExchangeTime"]
+            known = np.flatnonzero(times)
+            if len(known):
+                return int(times[known[-1]])
+        return 0
+
+    def find(self, ns: int, alive: Callable[[], None], begin: int = 0) -> int | None:
+        """Number of the first tick from *begin* on that was made at *ns* or later; None: there is none. Calls *alive*
+        now and then."""
+        for start in range(begin, len(self), _PIECE):
             alive()
             later = self.batch(start, start + _PIECE)[0]["ExchangeTime"] >= ns
             if later.any():
@@ -246,8 +261,11 @@ def _filled(made: Positions) -> Positions:
     return filled
 
 
-def open_days(files: Sequence[str], wanted: Selection) -> list[Day]:
-    """The days that the files hold, in their order, those with a tick that is wanted.
+def open_days(
+    files: Sequence[str], wanted: Selection, progress: Callable[[int], object] = lambda size: None
+) -> list[Day]:
+    """The days that the files hold, in their order, those with a tick that is wanted. *progress* is called with the
+    bytes that were read of CSV files.
 
     Raises:
         ConfigError, RecordingError: a file is none, or damaged.
@@ -255,7 +273,7 @@ def open_days(files: Sequence[str], wanted: Selection) -> list[Day]:
     """
     by_day: dict[str, list[Source]] = {}
     for path in files:
-        source = open_file(path)
+        source = open_file(path, progress)
         by_day.setdefault(source.trading_day, []).append(source)
     days = [Day(day, sources, wanted) for day, sources in sorted(by_day.items())]
     filled = [day for day in days if len(day)]

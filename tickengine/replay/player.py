@@ -13,7 +13,7 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from .._errors import ConfigError, TickEngineError
 from .._shim import QueueInfo, ReaderInfo, ReplayRun, lib, new_handle
 from ..log import MAX_READERS, TickLog
 from ..tick import NO_INSTRUMENT
-from ..words import EVENT_CODES
+from ..words import EVENT_CODES, clean
 from . import times
 from .days import MOST_INSTRUMENTS, Day, Positions
 from .times import Time
@@ -130,6 +130,9 @@ class Player:
 
     def seek(self, where: Time) -> None:
         self._commands.put(lambda: self._seek(where))
+
+    def step(self, seconds: float) -> None:
+        self._commands.put(lambda: self._step(round(seconds * 1e9)))
 
     def set_speed(self, speed: float | None) -> None:
         self._commands.put(lambda: self._set_speed(speed))
@@ -261,7 +264,7 @@ class Player:
         table = (ReaderInfo * MAX_READERS)()
         count = min(lib().log_readers(self._log.handle, table, MAX_READERS), MAX_READERS)
         slow = next((r for r in table[:count] if r.slot == slot), None)
-        self._waiting_for = "" if slow is None else slow.name.decode("ascii", "replace")
+        self._waiting_for = "" if slow is None else clean(slow.name.decode("ascii", "replace"))
         if not self._said_waiting and slow is not None and now - self._waiting_since > _SAY_WAITING_S:
             self._said_waiting = True
             who = "nobody reads it" if not slow.reader_pid else f"process {slow.reader_pid} reads it"
@@ -314,8 +317,34 @@ class Player:
             day = self._days[number]
             position = day.find(times.moment(value, day.trading_day), self._alive)
             if position is not None:
-                raise Seek(number, position)
+                self._go(number, position)
         logger.warning("seek: no tick was made at %s or later; it goes on where it is", where)
+
+    def _step(self, ns: int) -> None:
+        """From the last tick. Where nothing was made in between, over that."""
+        number, position = self._day, self._position
+        day, made = self._days[number], self._last_tick or self._days[number].made_at(position)
+        if ns > 0:
+            found = day.find(made + ns, self._alive, position)
+            if found is not None:
+                self._go(number, found)
+            if number + 1 < len(self._days):
+                self._go(number + 1, 0)
+            logger.warning("step: no tick was made so late; it goes on where it is")
+            return
+        found = day.find(made + ns, self._alive)
+        if found is None or found >= position:  # from what lies before the break, or on the day before
+            if position == 0 and number > 0:
+                number -= 1
+                day = self._days[number]
+                position = len(day)
+            found = day.find(day.made_at(max(0, position - 1)) + ns, self._alive)
+        self._go(number, found or 0)
+
+    def _go(self, day: int, position: int) -> NoReturn:
+        self._day, self._position = day, position
+        self._last_tick = self._days[day].made_at(position)
+        raise Seek(day, position)
 
     def _alive(self) -> None:
         """To the watchdog, from what takes long."""
@@ -368,7 +397,7 @@ def _raise_stop() -> None:
 
 def damaged(day: Day, place: int, why: ConfigError) -> ConfigError:
     path, number = day.file_of(place)
-    return ConfigError(f"{path}: tick {number} of it is damaged: {why}; record or export it again")
+    return ConfigError(f"{path}: tick {number} of it is damaged: {clean(str(why))}; record or export it again")
 
 
 class _Instruments:

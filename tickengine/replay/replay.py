@@ -164,6 +164,17 @@ class Replay(Feeding):
         """
         self._tell("seek", times.checked_time(where, "seek"))
 
+    def step(self, seconds: float) -> None:
+        """Go on so many seconds later, or where they are negative earlier, than the last tick was made; does not
+        block. Over a break, and into the next day or the one before, where no tick was made in between.
+
+        Raises:
+            ConfigError: *seconds* is no number.
+        """
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not abs(seconds) < 1e9:
+            raise ConfigError(f"step takes seconds, such as 60 or -60, not {seconds!r}")
+        self._tell("step", seconds)
+
     def set_speed(self, speed: float | str) -> None:
         """From now on so fast; ``"max"`` flat out. Does not change *lossless*.
 
@@ -179,8 +190,8 @@ class Replay(Feeding):
 
     def status(self) -> Status:
         """As `TickEngine.status`, and ``replay``: ``paused``, ``speed``, ``round``, ``day`` of ``days``, ``tick`` of
-        ``ticks`` in the day, ``played`` in all, ``time`` (when the exchange made the last tick), ``waiting_for``
-        (the queue without room, or workers)."""
+        ``ticks`` in the day, ``played`` in all, ``time`` (when the exchange made the last tick, or after a seek the
+        one to go on with), ``waiting_for`` (the queue without room, or workers)."""
         return super().status()
 
     def __repr__(self) -> str:

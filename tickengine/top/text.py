@@ -5,14 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from ..words import clean as clean
+
 Piece = tuple[str, str]
 """A text and its style: words that rich knows, such as ``"bold red"``; "" for none."""
 Line = list[Piece]
-
-
-def clean(text: str) -> str:
-    """Without what a terminal would obey: texts come from fronts and from files."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def cells(text: str) -> int:
