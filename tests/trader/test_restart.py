@@ -93,6 +93,7 @@ class Runs:
         finally:
             process.kill()
             process.wait()
+        assert (self.folder / "live/s/td/trade.journal").exists(), output.read_text()
         self.wait_until_gone()
         return status, output.read_text()
 
