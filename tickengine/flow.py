@@ -47,7 +47,7 @@ class FlowDirectory:
             except OSError as error:
                 raise ConfigError(f"flow directory {page_dir!r} cannot be made: {error.strerror}") from None
         self._key = os.path.realpath(self.path)
-        _check_private(self.path)
+        check_private(self.path)
         if self._key in _held:
             raise self._in_use(os.getpid())
         fd = open_private(self.path + _LOCK, os.O_RDWR)
@@ -129,7 +129,7 @@ def _make_private(path: str) -> None:
     os.chmod(path, 0o700)
 
 
-def _check_private(path: str) -> None:
+def check_private(path: str) -> None:
     """Nobody else may be able to put links in the way of the vendor library, or to exchange the directory."""
     real = os.path.realpath(path)
     there = os.stat(real)

@@ -63,9 +63,7 @@ def report(mistakes: Mistakes) -> int:
 
 
 def _library_doubts(feed: Feed) -> list[str]:
-    found = vendor.describe(feed.options["library"], "configuration")
-    if found.error:
-        return [f"{feed.path}: engine.library: {found.path} is refused: {found.error}"]
+    found = feed.vendor
     here = feed.preset is not None and feed.preset.is_here
     if not here and (found.version.lstrip("vV").startswith(_PLAIN) or found.path == vendor.compatible_library()):
         return [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._secret import Secret
+from ..vendor import Vendor
 from .choice import Choice
 from .presets import Preset
 
@@ -34,6 +35,7 @@ class Feed:
     """Everything, checked. The repr shows no secret.
 
     Attributes:
+        vendor: the library, as it was recognised.
         options: `TickEngine`'s keyword arguments.
         listen: host and port for the metrics; None: off.
         doubts: lines about what may not be meant.
@@ -49,6 +51,7 @@ class Feed:
     auth_code: Secret = field(repr=False)
     choice: Choice
     page_dir: str
+    vendor: Vendor
     options: dict[str, Any]
     queues: tuple[QueuePlan, ...]
     recorder: RecorderPlan | None

@@ -14,7 +14,10 @@ from .._secret import Secret, checked, secret
 from .._shim import WAIT_MODES
 from .._watchdog import check_limit
 from ..config import MAX_PASSWORD, SIZES, credential, directory, path_text, seconds, version_text
-from .checks import LOOPBACK, address, capacity, check_writable, flag_of, no_placeholder
+from ..flow import check_private
+from ..log import MAX_READERS
+from ..watch.own import EVENTS, RECORDER, own_queue
+from .checks import LOOPBACK, address, capacity, check_host, check_writable, flag_of, no_placeholder
 from .choice import Choice, as_list, chosen, filter_of
 from .document import Document, read
 from .feed import Feed, QueuePlan, RecorderPlan
@@ -69,12 +72,14 @@ class _Planning:
             credential(app_id, "app_id")
         choice = chosen(document, values, notes, real=preset is None or not preset.is_here)
         page_dir, options = self._engine(preset)
+        found = self._vendor(options)
         queues = tuple(self._queue(name, choice, options.get("name")) for name in values.queues)
         recorder = self._recorder(choice)
         listen = self._listen()
         log_format = self._one_of(FORMATS, "text", "logging", "format")
         log_level = self._one_of(LEVELS, "info", "logging", "level")
-        if notes.mistakes:
+        self._count_queues(log_format)
+        if notes.mistakes or found is None:
             return None
         return Feed(
             path=document.path,
@@ -87,6 +92,7 @@ class _Planning:
             auth_code=secrets["auth_code"],
             choice=choice,
             page_dir=page_dir,
+            vendor=found,
             options=options,
             queues=queues,
             recorder=recorder,
@@ -216,7 +222,24 @@ class _Planning:
             given = get("engine", "page_dir")
             if given:
                 page_dir = directory(path_text(self._document.resolve(given, "engine", "page_dir"), "page_dir"))
+                check_writable(page_dir)
+                if os.path.exists(page_dir):  # else it will be made, for this user alone
+                    check_private(page_dir)
         return page_dir, options
+
+    def _vendor(self, options: dict[str, Any]) -> vendor.Vendor | None:
+        """The library as the engine process will recognise it; None: it is refused, or not known which."""
+        path, version = options.get("library"), options.get("vendor_version")
+        if path is None or version is None:
+            return None
+        found = vendor.describe(path, "configuration", version)
+        if not found.error:
+            return found
+        # A library that is refused in any case has nothing to do with the version to be believed.
+        its_own = vendor.describe(path, "configuration").error if version else found.error
+        key = "library" if its_own == found.error else "vendor_version"
+        self._notes.mistake(f"{path} is refused: {found.error}", "engine", key)
+        return None
 
     def _own_name(self) -> str:
         return os.path.splitext(os.path.basename(self._document.path))[0]
@@ -229,6 +252,8 @@ class _Planning:
             _segments.check_name(name)
             if name == engine:
                 raise ConfigError("has the engine's name; whoever attaches it would get the queue: rename one")
+            if engine is not None and name in (own_queue(engine, RECORDER), own_queue(engine, EVENTS)):
+                raise ConfigError("is the name of a queue that the feed has for itself: rename it")
         instruments = self._filter(choice, *key, "instruments")
         skip = 0
         for number, flag in enumerate(values.get(*key, "skip") or ()):
@@ -236,6 +261,18 @@ class _Planning:
                 skip |= flag_of(flag)
         wait = self._one_of(tuple(WAIT_MODES), "adaptive", *key, "wait")
         return QueuePlan(name, instruments, bool(values.get(*key, "events")), wait, skip)
+
+    def _count_queues(self, log_format: str) -> None:
+        """The recorder and the JSON log take a place in the log, too."""
+        more = bool(self._values.get("recorder", "directory")) + (log_format == "json")
+        names = self._values.queues
+        if len(names) + more > MAX_READERS:
+            own = f", {more} of them for the recorder and the JSON log" if more else ""
+            self._notes.mistake(
+                f"there are {len(names)} queues, and a log has places for {MAX_READERS}{own}: "
+                f"leave out {len(names) + more - MAX_READERS}",
+                *(QUEUES, names[MAX_READERS - more]),
+            )
 
     def _filter(self, choice: Choice, *key: str) -> tuple[str, ...] | None:
         texts = as_list(self._values.get(*key))
@@ -269,6 +306,7 @@ class _Planning:
             found = address(given)
             if importlib.util.find_spec("prometheus_client") is None:
                 raise ConfigError("needs the package prometheus_client: pip install 'tickengine[metrics]'")
+            check_host(found[0])
             if found[0] not in (LOOPBACK, "localhost", "::1"):
                 self._notes.doubt(f"whoever reaches {found[0]} can read the metrics", "metrics", "listen")
             return found

@@ -22,6 +22,7 @@ from ..watch.age import last_tick_age
 from ..watch.events import EventLogger, event_queue
 from ..watch.jsonlog import set_up
 from ..watch.metrics import FeedCollector, MetricsServer
+from ..watch.own import RECORDER, own_queue
 from ..watch.service import ServiceManager
 from .commands import add_file, report
 from .feed import Feed, RecorderPlan
@@ -201,7 +202,7 @@ def _queue(feed: Feed, number: int) -> TickQueue:
 
 
 def _recorder_queue(feed: Feed, plan: RecorderPlan) -> TickQueue:
-    name = f"{feed.options['name'][:39]}.recorder"  # 48 characters at most
+    name = own_queue(feed.options["name"], RECORDER)
     return TickQueue(plan.instruments, start="oldest", events=True, name=name)
 
 
