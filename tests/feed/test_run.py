@@ -111,8 +111,9 @@ def scrape(port: int) -> str:
 
 
 def test_a_feed_from_its_start_to_its_end(
-    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
-) -> None:
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     ids = tmp_path / "more.txt"
     ids.write_text("IF2705\n")
     more = f"[queues.{name}-w1]\nevents = true\n[queues.{name}-w2]\ninstruments = 'IF*'\n"
@@ -141,6 +142,15 @@ def test_a_feed_from_its_start_to_its_end(
         ):
             assert line in text
         assert cli.main(["health", name, "--always"]) == 0
+
+        # The queue that the lines of the log come by is nobody's to look after.
+        theirs = [f"{name}-w1", f"{name}-w2", f"{name}.recorder"]
+        assert {queue["name"] for queue in log.queues()} == {*theirs, f"{name}.events"}
+        assert f'queue="{name}.recorder"' in text and f"{name}.events" not in text
+        capsys.readouterr()
+        for command in (["status", name], ["top", name, "--once", "--interval", "0.1", "--json"]):
+            assert cli.main(command) == 0
+            assert sorted(queue["name"] for queue in json.loads(capsys.readouterr().out)["queues"]) == theirs
 
         ids.write_text("m2705\n")
         process.send_signal(signal.SIGHUP)

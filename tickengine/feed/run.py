@@ -111,7 +111,7 @@ class _Running:
                 queues.append(recorded)
             events = None
             if feed.log_format == "json":
-                events = stack.enter_context(event_queue())
+                events = stack.enter_context(event_queue(feed.options["name"]))
                 queues.append(events)
             engine = _engine(feed, queues)
             stack.callback(self._finish_recorder)  # behind the engine's end, when nothing more comes
@@ -120,15 +120,13 @@ class _Running:
             if feed.recorder is not None and recorded is not None:
                 prepare = functools.partial(set_up, feed.log_format, feed.log_level, engine.name)
                 self._recorder = FeedRecorder(feed.recorder, recorded, prepare)
-            hidden: list[str] = []
             if events is not None:
                 stack.callback(EventLogger(events).close)
                 stack.callback(engine.stop)
-                hidden.append(events.name)
             if server is not None:
                 counters = self._recorder.counters if self._recorder else None
                 age = functools.partial(last_tick_age, engine.log)
-                server.add(FeedCollector(engine.name, engine.status, age, hidden, counters))
+                server.add(FeedCollector(engine.name, engine.status, age, counters))
                 logger.info("metrics at http://%s:%d/metrics", *feed.listen or ())
             ended = stack.enter_context(_end_of(engine))
             logger.info(
