@@ -112,6 +112,7 @@ def described(feed: Feed) -> list[str]:
     if feed.recorder is not None:
         what = "all instruments" if feed.recorder.instruments is None else span(feed.recorder.instruments)
         lines.append(f"recorder:     {feed.recorder.directory}: {what}")
+    lines.append(f"sessions:     {feed.hours.words}")
     lines.append(f"metrics:      {f'http://{feed.listen[0]}:{feed.listen[1]}/metrics' if feed.listen else 'off'}")
     lines.append(f"logging:      {feed.log_format}, {feed.log_level}")
     return lines

@@ -9,6 +9,7 @@ from .._secret import Secret
 from ..vendor import Vendor
 from .choice import Choice
 from .presets import Preset
+from .sessions import Hours
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Feed:
     options: dict[str, Any]
     queues: tuple[QueuePlan, ...]
     recorder: RecorderPlan | None
+    hours: Hours
     listen: tuple[str, int] | None
     log_format: str
     log_level: str

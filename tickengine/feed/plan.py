@@ -24,6 +24,7 @@ from .feed import Feed, QueuePlan, RecorderPlan
 from .mistakes import Mistakes, Notes
 from .presets import Preset, front_of
 from .schema import QUEUES, Values
+from .sessions import Hours, hours_in
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LEVELS = ("debug", "info", "warning", "error")
@@ -56,6 +57,37 @@ def choice_of(path: str, sets: Iterable[str] = ()) -> Choice:
     return choice
 
 
+def engine_and_hours(name: str | None, path: str | None) -> tuple[str, Hours]:
+    """An engine's name, and the session hours that a configuration gives it.
+
+    Args:
+        name: None: the configuration's.
+        path: of the configuration; None: there is none, and the hours are the tables'.
+
+    Raises:
+        ConfigError: neither is given. As `load` for the forms of all keys, the name and the hours.
+    """
+    if path is None:
+        if name is None:
+            raise ConfigError("whose? Name the engine, or give its configuration: --config feed.toml")
+        return name, Hours()
+    document = read(path)
+    notes = Notes(document)
+    values = Values(document, notes)
+    hours = hours_in(document, values, notes)
+    with notes.at("engine", "name"):
+        name = name or _engine_name(document, values)
+    if notes.mistakes:
+        raise Mistakes(notes.mistakes)
+    assert name is not None
+    return name, hours
+
+
+def _engine_name(document: Document, values: Values) -> str:
+    own = os.path.splitext(os.path.basename(document.path))[0]
+    return _segments.check_name(values.get("engine", "name") or own)
+
+
 class _Planning:
     def __init__(self, document: Document, notes: Notes) -> None:
         self._document = document
@@ -75,6 +107,7 @@ class _Planning:
         found = self._vendor(options)
         queues = tuple(self._queue(name, choice, options.get("name")) for name in values.queues)
         recorder = self._recorder(choice)
+        hours = hours_in(document, values, notes)
         listen = self._listen()
         log_format = self._one_of(FORMATS, "text", "logging", "format")
         log_level = self._one_of(LEVELS, "info", "logging", "level")
@@ -96,6 +129,7 @@ class _Planning:
             options=options,
             queues=queues,
             recorder=recorder,
+            hours=hours,
             listen=listen,
             log_format=log_format,
             log_level=log_level,
@@ -193,7 +227,7 @@ class _Planning:
         get, at = self._values.get, self._notes.at
         options: dict[str, Any] = {}
         with at("engine", "name"):
-            options["name"] = _segments.check_name(get("engine", "name") or self._own_name())
+            options["name"] = _engine_name(self._document, self._values)
         with at("engine", "capacity"):
             options["capacity"] = capacity(get("engine", "capacity"))
         library = get("engine", "library") or (preset.library if preset else "") or None
@@ -240,9 +274,6 @@ class _Planning:
         key = "library" if its_own == found.error else "vendor_version"
         self._notes.mistake(f"{path} is refused: {found.error}", "engine", key)
         return None
-
-    def _own_name(self) -> str:
-        return os.path.splitext(os.path.basename(self._document.path))[0]
 
     # ---- what reads it -------------------------------------------------------------------------
 
