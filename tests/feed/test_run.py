@@ -13,9 +13,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from feed_support import wait_for
+from writing import Feed
 
 from tickengine import Event, TickLog, TickQueue, cli
 from tickengine._errors import TickEngineError
@@ -182,6 +184,44 @@ def test_a_feed_from_its_start_to_its_end(
     assert "unsubscribed" in events and events[-1] == "engine_stopped"
     cut = next(line for line in told if line.get("event") == "front_disconnected")
     assert cut["reason"] == 4097 and cut["level"] == "warning" and cut["sequence"] > 3
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_living_worker_has_its_time_to_take_what_is_left(
+    takes: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert f"workers have {run._DRAIN_S:g} s" in (Path(__file__).parents[2] / "docs" / "configure.md").read_text(
+        "utf-8"
+    )
+    feed = Feed()
+    looks = []
+
+    def look(
+        _: TickLog, real: Callable[[TickLog], list[dict[str, object]]] = TickLog.queues
+    ) -> list[dict[str, object]]:
+        found = real(feed.log)
+        looks.append(found[0]["lag"])
+        if takes and len(looks) == 3:
+            queue.get_many(4, timeout=20)
+        return found
+
+    try:
+        queue = feed.queue(name=f"drain-{os.getpid()}")
+        feed.tick("rb2601")
+        queue.get_nowait()  # somebody reads it
+        for _ in range(4):
+            feed.tick("rb2601")
+        monkeypatch.setattr(TickLog, "queues", look)
+        if not takes:
+            monkeypatch.setattr(run, "_DRAIN_S", 0.05)
+        run._leave(SimpleNamespace(stop=feed.log.end, log=feed.log))  # type: ignore[arg-type]
+    finally:
+        feed.close()
+    if takes:
+        assert looks == [4, 4, 4, 0] and not caplog.records
+    else:
+        assert set(looks) == {4}
+        assert f"queue drain-{os.getpid()}: its worker has left 4 records unread" in caplog.text
 
 
 def seen(log: TickLog) -> list[str]:
