@@ -91,7 +91,8 @@ class EventLine:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A look at an engine. ``status`` is `TickLog.status` without its queues; ``rate`` and ``peak`` in ticks/s."""
+    """A look at an engine. ``status`` is `TickLog.status` without its queues; ``rate`` and ``peak`` in ticks/s, the
+    peak since the first look."""
 
     name: str
     state: str
