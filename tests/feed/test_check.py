@@ -155,6 +155,9 @@ def test_every_mistake_is_told_in_one_go_in_the_order_of_the_lines(write: Write)
         ("[recorder]\ninstruments = 'rb2705'", "recorder.directory: is missing"),
         ("[recorder]\ndirectory = '/dev/null/x'", "recorder.directory: /dev/null is no directory"),
         ("[recorder]\ndirectory = '/proc/1/x'\n[instruments]\nids='rb2705'", "recorder.directory: "),
+        ("[instruments]\nids = ['rb*', 5]", "a text or a list of texts, not a list with a number in it"),
+        ("[engine]\ncpus = [1, 'a']", "engine.cpus: must be a CPU number, a list of them, or a text"),
+        ('[instruments]\nids = ["rb2705", "rb27\\n05"]', r"instruments.ids: instrument id 'rb27\n05' must have"),
         ("[metrics]\nlisten = 'h:99999'", "metrics.listen: 'h:99999' must be host:port"),
     ],
 )  # fmt: skip

@@ -163,7 +163,7 @@ class Values:
         else:
             fitting = _fitting(key.form, value)
             if fitting is None:
-                self._notes.mistake(f"must be {key.form.words}, not {_kind(value)}", *path)
+                self._notes.mistake(f"must be {key.form.words}, not {_kind(value, key.form)}", *path)
             else:
                 self._found[path] = fitting[0]
 
@@ -177,7 +177,7 @@ def _fitting(form: Form, value: Any) -> tuple[Any] | None:
     return (value.value,) if form.fits(value.value) else None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, form: Form) -> str:
     if isinstance(value, BareText):
         value = value.value
     kinds = {
@@ -189,7 +189,10 @@ def _kind(value: Any) -> str:
         dict: "a section",
     }
     words = kinds.get(type(value), f"a {type(value).__name__}")
-    return f"a list with {_kind(value[0])} in it" if isinstance(value, list) and value else words
+    if not isinstance(value, list) or not value:
+        return words
+    wrong = next((item for item in value if not form.fits([item])), value[0])
+    return f"a list with {_kind(wrong, form)} in it"
 
 
 def _nearest(section: str, name: str) -> str:
