@@ -249,6 +249,8 @@ def test_a_library_or_a_page_directory_that_is_refused(write: Write, tmp_path: P
     (tmp_path / "flow").chmod(0o777)
     (found,) = mistakes(write(), f"engine.page_dir={tmp_path}/flow")
     assert "can be written by everybody: chmod 700" in found
+    (found,) = mistakes(write(), f"engine.page_dir={tmp_path}/flow/a/b")
+    assert "above it can be written by everybody" in found
     # A version that can be believed, and a directory that will be made.
     feed = load(write(), ["engine.vendor_version=6.7.13", f"engine.page_dir={tmp_path}/a/b"])
     assert feed.vendor.layout == 3 and not (tmp_path / "a").exists()

@@ -257,8 +257,7 @@ class _Planning:
             if given:
                 page_dir = directory(path_text(self._document.resolve(given, "engine", "page_dir"), "page_dir"))
                 check_writable(page_dir)
-                if os.path.exists(page_dir):  # else it will be made, for this user alone
-                    check_private(page_dir)
+                check_private(page_dir)
         return page_dir, options
 
     def _vendor(self, options: dict[str, Any]) -> vendor.Vendor | None:
