@@ -25,9 +25,10 @@ def check_instruments(instruments: Iterable[str | bytes], what: str = "instrumen
             raw.decode("ascii")
         except UnicodeError:
             raise ConfigError(f"{what}: instrument id {item!r} is not ASCII") from None
-        if not 1 <= len(raw) <= MAX_ID or b"\0" in raw or raw != raw.strip():
+        # A combination has a blank inside: b"SP a2601&a2605".
+        if not 1 <= len(raw) <= MAX_ID or not all(0x20 <= c < 0x7F for c in raw) or raw != raw.strip():
             raise ConfigError(
-                f"{what}: instrument id {item!r} must have 1 to {MAX_ID} characters and no blanks around it"
+                f"{what}: instrument id {item!r} must have 1 to {MAX_ID} characters, all printable, no blanks around it"
             )
         ids[raw] = None
     return list(ids)

@@ -21,6 +21,7 @@ from .replay import cli as replay_cli
 from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
+from .watch.own import without_events
 
 
 def _add_vendor(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +86,9 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    print(json.dumps(TickLog.attach(args.name).status(), indent=2, ensure_ascii=False))
+    status = TickLog.attach(args.name).status()
+    status["queues"] = without_events(args.name, status["queues"])
+    print(json.dumps(status, indent=2, ensure_ascii=False))
     return 0
 
 

@@ -47,7 +47,7 @@ class FlowDirectory:
             except OSError as error:
                 raise ConfigError(f"flow directory {page_dir!r} cannot be made: {error.strerror}") from None
         self._key = os.path.realpath(self.path)
-        _check_private(self.path)
+        check_private(self.path)
         if self._key in _held:
             raise self._in_use(os.getpid())
         fd = open_private(self.path + _LOCK, os.O_RDWR)
@@ -129,9 +129,25 @@ def _make_private(path: str) -> None:
     os.chmod(path, 0o700)
 
 
-def _check_private(path: str) -> None:
-    """Nobody else may be able to put links in the way of the vendor library, or to exchange the directory."""
+def check_private(path: str) -> None:
+    """Nobody else may be able to put links in the way of the vendor library, or to exchange the directory.
+
+    Raises `ConfigError`. One that is still to be made will be this user's own: then it is about what is above.
+    """
     real = os.path.realpath(path)
+    if os.path.exists(real):
+        _check_own(path, real)
+    while (above := os.path.dirname(real)) != real:
+        mode = os.stat(above).st_mode if os.path.exists(above) else 0
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise ConfigError(
+                f"flow directory {path!r}: {above!r} above it can be written by everybody, who can exchange what is "
+                f"in it: chmod +t {above}, or take another one"
+            )
+        real = above
+
+
+def _check_own(path: str, real: str) -> None:
     there = os.stat(real)
     if not os.access(real, os.W_OK | os.X_OK):
         raise ConfigError(f"flow directory {path!r} cannot be written: this user has no right to")
@@ -144,11 +160,3 @@ def _check_private(path: str) -> None:
         raise ConfigError(f"flow directory {path!r} can be written by everybody: chmod 700 {path}, or take another one")
     if there.st_mode & stat.S_IWGRP:
         logger.warning("flow directory %r can be written by its group: chmod 700 %s", path, path)
-    while (above := os.path.dirname(real)) != real:
-        mode = os.stat(above).st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise ConfigError(
-                f"flow directory {path!r}: {above!r} above it can be written by everybody, who can exchange what is "
-                f"in it: chmod +t {above}, or take another one"
-            )
-        real = above

@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -19,6 +20,9 @@ from .trading_calendar import has_night_session, today
 
 EXCHANGES = ("SHFE", "INE", "DCE", "GFEX", "CZCE", "CFFEX")
 """The ids that the vendor's ``ExchangeID`` can have for futures and their options."""
+
+MORNING, EVENING = 6 * 3600, 18 * 3600
+"""Sessions before the one and from the other on are the night's, which belongs to the next trading day."""
 
 _AUCTION = 300  # seconds: four minutes of orders, then one of matching, at every exchange
 _NIGHT_OPENS = 21 * 3600
@@ -52,7 +56,7 @@ class Product:
             monthly-average futures (``l2605F``) have the vendor's ``l_f``, ``v_f``, ``pp_f``.
         ExchangeID: one of `EXCHANGES`.
         PriceTick: smallest price step, in the unit of the price; NaN where it is not established.
-        VolumeMultiple: units of the underlying in one lot.
+        VolumeMultiple: units of the underlying in one lot; 0 where it is not known.
         Sessions: continuous trading, in the order in which it is traded: night first. They are the rule;
             `sessions_on` leaves out the night of a day that had none.
         Auctions: call auctions before the open, likewise.
@@ -76,7 +80,7 @@ class Product:
     @property
     def has_night(self) -> bool:
         """Whether the rule has a night session."""
-        return self.Sessions[0].start == _NIGHT_OPENS
+        return not MORNING <= self.Sessions[0].start < EVENING
 
     def sessions_on(self, trading_day: str) -> tuple[Session, ...]:
         """Continuous trading that belongs to *trading_day* (YYYYMMDD).
@@ -85,7 +89,7 @@ class Product:
         covers, the rule.
         """
         if self.has_night and has_night_session(trading_day) is False:
-            return tuple(s for s in self.Sessions if _DAY_OPENS <= s.start < _NIGHT_OPENS)
+            return tuple(s for s in self.Sessions if MORNING <= s.start < EVENING)
         return self.Sessions
 
     def auctions_on(self, trading_day: str) -> tuple[Session, ...]:
@@ -147,9 +151,36 @@ def _as_of(day: str) -> dict[str, Product]:
     return {p.ProductID: _with_auctions(p, day) for p in valid}
 
 
-def product_table(day: str | None = None) -> tuple[Product, ...]:
-    """Every product as of the trading day *day* (YYYYMMDD; default: today in China), one entry each."""
-    return tuple(_as_of(day or today()).values())
+OwnHours = Mapping[str, tuple[Session, ...]]
+"""Sessions in place of the table's, in the order in which they are traded, by ProductID."""
+
+
+def _with_hours(day: str, hours: OwnHours | None) -> dict[str, Product]:
+    table = _as_of(day)
+    if not hours:
+        return table
+    own: dict[str, Product] = {}
+    for product_id, sessions in hours.items():
+        opens = sessions[0].start
+        first = opens - _AUCTION
+        # One that would be in the day for a session of the night, or the other way round, has none.
+        apart = first < 0 or (first < MORNING) != (opens < MORNING) or (first < EVENING) != (opens < EVENING)
+        auctions = () if apart else (Session(first, opens),)
+        product = table.get(product_id)
+        if product is None:
+            exchange = exchange_of(product_id, day)
+            own[product_id] = Product(product_id, exchange, math.nan, 0, sessions, auctions, "", "")
+        else:
+            own[product_id] = _with_auctions(dataclasses.replace(product, Sessions=sessions, Auctions=auctions), day)
+    return {**table, **own}
+
+
+def product_table(day: str | None = None, hours: OwnHours | None = None) -> tuple[Product, ...]:
+    """Every product as of the trading day *day* (YYYYMMDD; default: today in China), one entry each.
+
+    *hours*: sessions in place of the table's, also of products that are not in it.
+    """
+    return tuple(_with_hours(day or today(), hours).values())
 
 
 def exchange_of(product_id: str, day: str | None = None) -> str:
@@ -163,8 +194,12 @@ def _exchanges() -> dict[str, str]:
     return {p.ProductID: p.ExchangeID for p in _rows()}
 
 
-def product_of(instrument_id: str | bytes, exchange_id: str = "", day: str | None = None) -> Product | None:
+def product_of(
+    instrument_id: str | bytes, exchange_id: str = "", day: str | None = None, hours: OwnHours | None = None
+) -> Product | None:
     """The product of an instrument, as of the trading day *day* (YYYYMMDD; default: today in China).
+
+    *hours*: as in `product_table`.
 
     Of an option it is the underlying's product with the option's ``PriceTick``. Of a combination it is the
     first leg's product if both legs trade in the same hours, with ``PriceTick`` NaN where theirs differ.
@@ -175,7 +210,7 @@ def product_of(instrument_id: str | bytes, exchange_id: str = "", day: str | Non
     """
     from .instruments import OPTION, SPREAD, Instrument, parse_instrument  # they import this table
 
-    table = _as_of(day or today())
+    table = _with_hours(day or today(), hours)
 
     def known(instrument: Instrument) -> Product | None:
         product = table.get(instrument.ProductID)

@@ -4,6 +4,7 @@ importing them would load their own copy."""
 from __future__ import annotations
 
 import ctypes as ct
+import functools
 import glob
 import importlib.metadata
 import logging
@@ -288,13 +289,13 @@ def resolve(library: str | None, kind: Kind = MARKET_DATA) -> tuple[str, str]:
     return path, source
 
 
-def describe(path: str, source: str) -> Vendor:
+def describe(path: str, source: str, override_version: str = "") -> Vendor:
     """`probe` in a process of its own, with a failure as a text instead of an exception.
 
     Blocks while the library is loaded, 20 s at most. One that crashes or hangs on loading is reported as
     refused too. For programs with one thread: it forks.
     """
-    found = _elsewhere(probe, path, source)
+    found = _elsewhere(functools.partial(probe, override_version=override_version), path, source)
     return Vendor(path, source, error=found) if isinstance(found, str) else found
 
 

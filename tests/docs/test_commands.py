@@ -305,6 +305,7 @@ def _here(arguments: list[str], place: Place) -> list[str]:
     _give(rest, "--metrics", f"127.0.0.1:{_free_port()}")
     _give(rest, "--wait-for-readers", "1")
     _give(rest, "--period", "1s")
+    _give(rest, "--config", "base.toml")  # of the feed that runs
     if command == "top":
         rest += ["--once", "--interval", "0.1", *([] if place.feed in rest else [place.feed])]
     more = {

@@ -61,6 +61,9 @@ def test_malformed_front_address(front: Any) -> None:
         ({"instrument_id_list": ["x" * 81]}, "1 to 80 characters"),
         ({"instrument_id_list": [""]}, "1 to 80 characters"),
         ({"instrument_id_list": ["rb 2601 "]}, "no blanks around"),
+        ({"instrument_id_list": ["rb2705", "rb27\n05"]}, r"'rb27\\n05' must have .* characters, all printable"),
+        ({"instrument_id_list": [b"rb27\x0005"]}, "all printable"),
+        ({"instrument_id_list": [b"rb27\x7f05"]}, "all printable"),
         ({"instrument_id_list": ["螺纹2601"]}, "not ASCII"),
         ({"instrument_id_list": [2601]}, "must be str or bytes"),
         ({"broker_id": "12345678901"}, "broker_id must have at most 10"),
@@ -76,6 +79,10 @@ def test_wrong_argument(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         make(**changes)
     assert "x" * 40 not in str(caught.value) or "password" not in str(caught.value)
+
+
+def test_a_combination_has_a_blank_in_its_id() -> None:
+    assert make(instrument_id_list=["SP a2601&a2605"])._settings.instruments == (b"SP a2601&a2605",)
 
 
 def test_the_same_queue_twice() -> None:

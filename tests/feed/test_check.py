@@ -155,6 +155,9 @@ def test_every_mistake_is_told_in_one_go_in_the_order_of_the_lines(write: Write)
         ("[recorder]\ninstruments = 'rb2705'", "recorder.directory: is missing"),
         ("[recorder]\ndirectory = '/dev/null/x'", "recorder.directory: /dev/null is no directory"),
         ("[recorder]\ndirectory = '/proc/1/x'\n[instruments]\nids='rb2705'", "recorder.directory: "),
+        ("[instruments]\nids = ['rb*', 5]", "a text or a list of texts, not a list with a number in it"),
+        ("[engine]\ncpus = [1, 'a']", "engine.cpus: must be a CPU number, a list of them, or a text"),
+        ('[instruments]\nids = ["rb2705", "rb27\\n05"]', r"instruments.ids: instrument id 'rb27\n05' must have"),
         ("[metrics]\nlisten = 'h:99999'", "metrics.listen: 'h:99999' must be host:port"),
     ],
 )  # fmt: skip
@@ -191,6 +194,66 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "No such file or directory; `tickengine init" in capsys.readouterr().err
     assert cli.main(["check", str(tmp_path)]) == 1 and "Is a directory" in capsys.readouterr().err
     assert cli.main(["run", str(tmp_path)]) == EXIT_DECIDED and "Is a directory" in capsys.readouterr().err
+
+
+QUEUES_257 = "".join(f"[queues.q{number}]\n" for number in range(257))
+UNMADE = "(nothing can be made in /proc: .*; take another directory|/proc cannot be written by this user)"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (QUEUES_257, r":262: queues\.q256: there are 257 queues, and a log has places for 256: leave out 1$"),
+        (
+            QUEUES_257.replace("[queues.q3]\n", "[recorder]\ndirectory = 'ticks'\n[logging]\nformat = 'json'\n"),
+            r":264: queues\.q255: there are 256 queues, and a log has places for 256, 2 of them for the recorder and "
+            "the JSON log: leave out 2$",
+        ),
+        ("[queues.'md.recorder']\n", r":6: queues\.md\.recorder: is the name of a queue that the feed .*: rename it$"),
+        ("[queues.'md.events']\n", r":6: queues\.md\.events: is the name of a queue that the feed .*: rename it$"),
+        ("vendor_version = '9.9.9'\n", r":6: engine\.vendor_version: .* is refused: version '9\.9\.9' is newer .*"),
+        ("page_dir = '/proc/x'\n", rf":6: engine\.page_dir: {UNMADE}$"),
+        ("[recorder]\ndirectory = '/proc/x'\n", rf":7: recorder\.directory: {UNMADE}$"),
+        ("[metrics]\nlisten = '192.0.2.1:1'\n", r":7: metrics\.listen: '192.0.2.1' cannot be listened at: .*; give "),
+        (f"[metrics]\nlisten = '{'x' * 64}:1'\n", r":7: metrics\.listen: 'x+' cannot be listened at: .*; give .*$"),
+    ],
+)  # fmt: skip
+def test_what_run_would_refuse_is_refused_by_check(
+    write: Write, more: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        f"front = 'loopback'\n[instruments]\nids = 'rb2705'\n[engine]\nlibrary = 'compatible'\n{more}", "md.toml"
+    )
+    said = []
+    for command, status in (("check", 1), ("run", EXIT_DECIDED)):
+        assert cli.main([command, path]) == status
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and said[0].count("\n") == 2
+    assert re.match(re.escape(f"tickengine: {path}") + words, said[0].splitlines()[0])
+    assert os.listdir(os.path.dirname(path)) == ["md.toml"]
+
+
+def test_as_many_queues_as_the_log_has_places_for(write: Write) -> None:
+    base = "front = 'loopback'\n" + SECTIONS
+    full = write(base + QUEUES_257.replace("[queues.q3]\n", ""))
+    assert len(load(full).queues) == 256
+    assert any("q256: there are 256 queues" in m for m in mistakes(full, "logging.format=json"))
+
+
+def test_a_library_or_a_page_directory_that_is_refused(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "no.so").write_text("no library")
+    sets = (f"engine.library={tmp_path}/no.so", "engine.vendor_version=6.7.13")
+    (found,) = mistakes(write(), *sets)
+    assert found.startswith("--set engine.library: engine.library: ") and "cannot be loaded" in found
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow").chmod(0o777)
+    (found,) = mistakes(write(), f"engine.page_dir={tmp_path}/flow")
+    assert "can be written by everybody: chmod 700" in found
+    (found,) = mistakes(write(), f"engine.page_dir={tmp_path}/flow/a/b")
+    assert "above it can be written by everybody" in found
+    # A version that can be believed, and a directory that will be made.
+    feed = load(write(), ["engine.vendor_version=6.7.13", f"engine.page_dir={tmp_path}/a/b"])
+    assert feed.vendor.layout == 3 and not (tmp_path / "a").exists()
 
 
 # ---- secrets ---------------------------------------------------------------------------------------

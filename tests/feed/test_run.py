@@ -13,9 +13,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from feed_support import wait_for
+from writing import Feed
 
 from tickengine import Event, TickLog, TickQueue, cli
 from tickengine._errors import TickEngineError
@@ -111,8 +113,9 @@ def scrape(port: int) -> str:
 
 
 def test_a_feed_from_its_start_to_its_end(
-    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path
-) -> None:
+    front: Front, genuine: str, name: str, write: Write, tmp_path: Path, password: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     ids = tmp_path / "more.txt"
     ids.write_text("IF2705\n")
     more = f"[queues.{name}-w1]\nevents = true\n[queues.{name}-w2]\ninstruments = 'IF*'\n"
@@ -141,6 +144,15 @@ def test_a_feed_from_its_start_to_its_end(
         ):
             assert line in text
         assert cli.main(["health", name, "--always"]) == 0
+
+        # The queue that the lines of the log come by is nobody's to look after.
+        theirs = [f"{name}-w1", f"{name}-w2", f"{name}.recorder"]
+        assert {queue["name"] for queue in log.queues()} == {*theirs, f"{name}.events"}
+        assert f'queue="{name}.recorder"' in text and f"{name}.events" not in text
+        capsys.readouterr()
+        for command in (["status", name], ["top", name, "--once", "--interval", "0.1", "--json"]):
+            assert cli.main(command) == 0
+            assert sorted(queue["name"] for queue in json.loads(capsys.readouterr().out)["queues"]) == theirs
 
         ids.write_text("m2705\n")
         process.send_signal(signal.SIGHUP)
@@ -172,6 +184,44 @@ def test_a_feed_from_its_start_to_its_end(
     assert "unsubscribed" in events and events[-1] == "engine_stopped"
     cut = next(line for line in told if line.get("event") == "front_disconnected")
     assert cut["reason"] == 4097 and cut["level"] == "warning" and cut["sequence"] > 3
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_living_worker_has_its_time_to_take_what_is_left(
+    takes: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert f"workers have {run._DRAIN_S:g} s" in (Path(__file__).parents[2] / "docs" / "configure.md").read_text(
+        "utf-8"
+    )
+    feed = Feed()
+    looks = []
+
+    def look(
+        _: TickLog, real: Callable[[TickLog], list[dict[str, object]]] = TickLog.queues
+    ) -> list[dict[str, object]]:
+        found = real(feed.log)
+        looks.append(found[0]["lag"])
+        if takes and len(looks) == 3:
+            queue.get_many(4, timeout=20)
+        return found
+
+    try:
+        queue = feed.queue(name=f"drain-{os.getpid()}")
+        feed.tick("rb2601")
+        queue.get_nowait()  # somebody reads it
+        for _ in range(4):
+            feed.tick("rb2601")
+        monkeypatch.setattr(TickLog, "queues", look)
+        if not takes:
+            monkeypatch.setattr(run, "_DRAIN_S", 0.05)
+        run._leave(SimpleNamespace(stop=feed.log.end, log=feed.log))  # type: ignore[arg-type]
+    finally:
+        feed.close()
+    if takes:
+        assert looks == [4, 4, 4, 0] and not caplog.records
+    else:
+        assert set(looks) == {4}
+        assert f"queue drain-{os.getpid()}: its worker has left 4 records unread" in caplog.text
 
 
 def seen(log: TickLog) -> list[str]:

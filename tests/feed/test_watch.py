@@ -29,7 +29,7 @@ from tickengine.watch.service import ServiceManager
 QUEUE = {"name": "w1", "lag": 5, "received": 7, "lost": 2, "skipped": 1, "alive": True}
 STATUS: dict[str, Any] = {
     "state": "live", "ticks": 12, "head": 15, "capacity": 64, "epoch": 2, "restarts": 1, "logins": 3, "disconnects": 2,
-    "subscribed": 4, "unacknowledged": 1, "pid": 1, "queues": [QUEUE, {**QUEUE, "name": "hidden"}],
+    "subscribed": 4, "unacknowledged": 1, "pid": 1, "queues": [QUEUE, {**QUEUE, "name": "md.events"}],
 }  # fmt: skip
 LATENCY = {"p50": 2_000, "p90": 3_000, "p99": 5_000, "max": 1_000_000, "count": 99}
 
@@ -58,7 +58,7 @@ def labels(**more: str) -> tuple[tuple[str, str], ...]:
 def test_metrics_are_what_the_status_says_when_it_is_asked(server: metrics.MetricsServer) -> None:
     now = dict(STATUS)
     recorder = {"alive": True, "recorded": 5, "lost": 0, "events": 2, "blocked": False, "trading_day": "20261123"}
-    server.add(metrics.FeedCollector("md", lambda: now, lambda: 0.25, ["hidden"], lambda: recorder))
+    server.add(metrics.FeedCollector("md", lambda: now, lambda: 0.25, lambda: recorder))
     found = scraped(server)
     assert (
         found[("tickengine_ticks_total", labels())] == 12
@@ -70,7 +70,7 @@ def test_metrics_are_what_the_status_says_when_it_is_asked(server: metrics.Metri
     for number in metrics.QUEUE:
         name = f"tickengine_{number.name}{'_total' if number.kind == 'counter' else ''}"
         assert found[(name, labels(queue="w1"))] == QUEUE[number.key]
-        assert (name, labels(queue="hidden")) not in found
+        assert (name, labels(queue="md.events")) not in found
     states = {dict(key[1])["state"]: value for key, value in found.items() if key[0] == "tickengine_state"}
     assert states == {state: float(state == "live") for state in metrics.STATES}
     assert not any("latency" in name for name, _ in found)  # an engine that does not measure it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -251,6 +252,19 @@ def test_rates_are_those_of_the_ticks_between_two_looks(feed: Feed) -> None:
     assert (mine.received, mine.lag) == (5, feed.log.head - queue.sequence)
     assert mine.rate == pytest.approx(second.rate / 8)
     assert [e.ExchangeID for e in second.exchanges] == ["SHFE"] and second.exchanges[0].ticks == 40
+
+
+def test_the_peak_is_the_highest_rate_so_far(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher, seen = Watcher(feed.log), []
+    for second, ticks in enumerate((0, 30, 40, 10, 0, 20)):
+        for volume in range(ticks):
+            feed.tick("rb2601", Volume=volume)
+        monkeypatch.setattr(time, "monotonic_ns", iter([second * 10**9]).__next__)
+        snapshot = watcher.look()
+        monkeypatch.undo()
+        seen.append((snapshot.rate, snapshot.peak))
+    assert seen == [(None, None), (30, 30), (40, 40), (10, 40), (0, 40), (20, 40)]
+    assert "20.0/s now  40.0/s peak" in as_text(snapshot, 80, 24, View())
 
 
 def test_an_exchange_that_the_tick_does_not_name_is_the_products(feed: Feed) -> None:

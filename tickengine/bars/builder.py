@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._errors import ConfigError
+from ..products import OwnHours
 from ..tick import KIND_TICK, TickFlag
 from ._state import Instrument, Open
 from .grid import (
@@ -72,6 +73,7 @@ class BarBuilder:
         align: where bars of more than a session's part begin: ``"clock"``, or ``"session"``: the trading day's
             own time, in which breaks do not count.
         any_hour: bars by the clock alone, without sessions: for fronts that send ticks at any hour, in tests.
+        hours: sessions in place of the product table's, by ProductID: ``{"rb": product.Sessions}``.
         flat: also give bars without trades, from an instrument's first tick of a trading day on.
         grace: seconds after the end of a bar before `advance` ends it.
 
@@ -89,12 +91,14 @@ class BarBuilder:
         *,
         align: str = CLOCK,
         any_hour: bool = False,
+        hours: OwnHours | None = None,
         flat: bool = False,
         grace: float = GRACE_S,
     ) -> None:
         self._seconds = check_periods(periods)
         self._align = check_align(align)
         self._any_hour, self._flat = bool(any_hour), bool(flat)
+        self._own_hours = tuple((hours or {}).items())
         if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < 3600:
             raise ConfigError(f"grace must be seconds from 0 to 3600, not {grace!r}")
         self._grace = int(grace * NS)
@@ -199,7 +203,7 @@ class BarBuilder:
         s.newest = time
         day = trading_day_of(time)
         if s.hours is None or s.hours.day != day:
-            s.hours, product = trading_hours(s.name, day, self._any_hour)
+            s.hours, product = trading_hours(s.name, day, self._any_hour, self._own_hours)
             if s.opened != [None] * len(s.opened):
                 self._end_day(s, ended)
             s.product = product

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._errors import Closed, ConfigError
+from ..feed import sessions
+from ..feed.plan import engine_and_hours
 from ..log import TickLog
 from ..queue import TickQueue
 from .builder import GRACE_S, BarBuilder
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("name", help="the engine's name")
+    sessions.add_arguments(parser)
     add("--period", action="append", metavar="P", help="30s, 1m, 5m, 1h, 1d (default: 1m); can be repeated")
     add("--instruments", metavar="ID,ID", help="only these")
     add("--align", choices=ALIGNMENTS, default=ALIGNMENTS[0], help="what bars begin by (default: %(default)s)")
@@ -62,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--instruments is empty: give ids separated by commas, such as rb2601,IF2512")
     start = "oldest" if args.oldest else "now"
     periods = args.period or ["1m"]
-    builder = BarBuilder(periods, align=args.align, any_hour=args.any_hour, flat=args.flat)
-    if TickLog.attach(args.name).carries == "bars":
-        source = _from_engine(args.name, ids, start, {seconds_of(p) for p in args.period or ()})
+    name, hours = engine_and_hours(args.name, args.config)
+    any_hour = args.any_hour or hours.any_hour
+    builder = BarBuilder(periods, align=args.align, any_hour=any_hour, hours=hours.own, flat=args.flat)
+    if TickLog.attach(name).carries == "bars":
+        source = _from_engine(name, ids, start, {seconds_of(p) for p in args.period or ()})
     else:
-        source = _built(TickQueue.attach(args.name, ids, start=start), builder)
+        source = _built(TickQueue.attach(name, ids, start=start), builder)
     _print(source, args.json, args.count)
     return 0
 

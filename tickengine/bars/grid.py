@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..products import Product, Session, product_of
+from ..products import EVENING, MORNING, Product, Session, product_of
 from ..trading_calendar import next_trading_day, previous_trading_day
 from .periods import CLOCK
 
@@ -22,7 +22,6 @@ NS = 1_000_000_000
 CHINA_NS = 8 * 3600 * NS
 DAY_S = 86400
 DAY_NS = DAY_S * NS
-EVENING_S, MORNING_S = 18 * 3600, 6 * 3600
 _OPENING_S = 60
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
@@ -68,7 +67,7 @@ def trading_day_of(time_ns: int) -> int:
     From 18:00 it is the next one; before, the day itself or, if that is without trading, the next one.
     """
     day, of_day = divmod(time_ns + CHINA_NS, DAY_NS)
-    return _next(day if of_day >= EVENING_S * NS else day - 1)
+    return _next(day if of_day >= EVENING * NS else day - 1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def hours_of(sessions: tuple[Session, ...], auctions: tuple[Session, ...], day: 
     def spans(rules: tuple[Session, ...]) -> list[tuple[int, int]]:
         found = []
         for span in rules:
-            date = evening if span.start >= EVENING_S else evening + 1 if span.start < MORNING_S else day
+            date = evening if span.start >= EVENING else evening + 1 if span.start < MORNING else day
             midnight = date * DAY_NS - CHINA_NS
             found.append((midnight + span.start * NS, midnight + span.end * NS))
         return sorted(found)
@@ -177,15 +176,20 @@ def grid_of(hours: Hours, seconds: int, align: str) -> Grid:
 @functools.lru_cache(maxsize=1024)
 def any_hour_of(day: int) -> Hours:
     """The whole of a trading day as one session: from 18:00 of the one before to 18:00."""
-    start, end = (d * DAY_NS - CHINA_NS + EVENING_S * NS for d in (_previous(day), day))
+    start, end = (d * DAY_NS - CHINA_NS + EVENING * NS for d in (_previous(day), day))
     return Hours(day, ((start, end),), ())
 
 
 @functools.lru_cache(maxsize=65536)
-def trading_hours(instrument: bytes, day: int, any_hour: bool) -> tuple[Hours, Product | None]:
-    """An instrument's hours on a trading day, and its product; an unknown one (None) trades at any time."""
+def trading_hours(
+    instrument: bytes, day: int, any_hour: bool, own: tuple[tuple[str, tuple[Session, ...]], ...] = ()
+) -> tuple[Hours, Product | None]:
+    """An instrument's hours on a trading day, and its product; an unknown one (None) trades at any time.
+
+    *own*: pairs of `products.OwnHours`.
+    """
     text = date_text(day)
-    product = product_of(instrument, "", text)
+    product = product_of(instrument, "", text, dict(own))
     if product is None or any_hour:
         return any_hour_of(day), product
     return hours_of(product.sessions_on(text), product.auctions_on(text), day), product
@@ -195,4 +199,4 @@ def unit_of(product: Product | None) -> float:
     """What `Turnover` / `Volume` is to be divided by for a price; NaN if it is not known."""
     if product is None:
         return float("nan")
-    return 1.0 if product.ExchangeID == "CZCE" else float(product.VolumeMultiple)
+    return 1.0 if product.ExchangeID == "CZCE" else float(product.VolumeMultiple or "nan")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
 
 from .._errors import ConfigError
 from ..log import DEFAULT_CAPACITY, DEFAULT_INSTRUMENTS
@@ -29,7 +31,7 @@ def capacity(given: int | None) -> int:
 
 
 def check_writable(path: str) -> None:
-    """Raises `ConfigError` if a directory cannot be there or be written. Makes nothing."""
+    """Raises `ConfigError` if a directory cannot be there or be written. Leaves nothing behind."""
     there = path
     while not os.path.lexists(there):
         there = os.path.dirname(there)
@@ -37,6 +39,10 @@ def check_writable(path: str) -> None:
         raise ConfigError(f"{there} is no directory")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{there} cannot be written by this user")
+    try:  # root has every right, and yet nobody can make a file in /proc
+        os.rmdir(tempfile.mkdtemp(prefix=".tickengine-", dir=there))
+    except OSError as error:
+        raise ConfigError(f"nothing can be made in {there}: {error.strerror}; take another directory") from None
 
 
 def memory(records: int) -> int:
@@ -63,3 +69,16 @@ def address(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ConfigError(f"{text!r} must be host:port, such as {LOOPBACK}:9464")
     return host.strip("[]") or LOOPBACK, int(port)
+
+
+def check_host(host: str) -> None:
+    """Raises `ConfigError` if *host* is no address of this machine. Blocks while a name is looked up; takes no port."""
+    try:
+        family, kind, protocol, _, there = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as s:
+            s.bind(there)
+    except (OSError, UnicodeError) as error:  # a name that no name can be
+        why = error.strerror if isinstance(error, OSError) else "it is no host name"
+        raise ConfigError(
+            f"{host!r} cannot be listened at: {why}; give an address of this machine, such as {LOOPBACK}"
+        ) from None

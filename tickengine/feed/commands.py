@@ -63,9 +63,7 @@ def report(mistakes: Mistakes) -> int:
 
 
 def _library_doubts(feed: Feed) -> list[str]:
-    found = vendor.describe(feed.options["library"], "configuration")
-    if found.error:
-        return [f"{feed.path}: engine.library: {found.path} is refused: {found.error}"]
+    found = feed.vendor
     here = feed.preset is not None and feed.preset.is_here
     if not here and (found.version.lstrip("vV").startswith(_PLAIN) or found.path == vendor.compatible_library()):
         return [
@@ -114,6 +112,7 @@ def described(feed: Feed) -> list[str]:
     if feed.recorder is not None:
         what = "all instruments" if feed.recorder.instruments is None else span(feed.recorder.instruments)
         lines.append(f"recorder:     {feed.recorder.directory}: {what}")
+    lines.append(f"sessions:     {feed.hours.words}")
     lines.append(f"metrics:      {f'http://{feed.listen[0]}:{feed.listen[1]}/metrics' if feed.listen else 'off'}")
     lines.append(f"logging:      {feed.log_format}, {feed.log_level}")
     return lines

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._secret import Secret
+from ..vendor import Vendor
 from .choice import Choice
 from .presets import Preset
+from .sessions import Hours
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Feed:
     """Everything, checked. The repr shows no secret.
 
     Attributes:
+        vendor: the library, as it was recognised.
         options: `TickEngine`'s keyword arguments.
         listen: host and port for the metrics; None: off.
         doubts: lines about what may not be meant.
@@ -49,9 +52,11 @@ class Feed:
     auth_code: Secret = field(repr=False)
     choice: Choice
     page_dir: str
+    vendor: Vendor
     options: dict[str, Any]
     queues: tuple[QueuePlan, ...]
     recorder: RecorderPlan | None
+    hours: Hours
     listen: tuple[str, int] | None
     log_format: str
     log_level: str

@@ -14,13 +14,17 @@ from .._secret import Secret, checked, secret
 from .._shim import WAIT_MODES
 from .._watchdog import check_limit
 from ..config import MAX_PASSWORD, SIZES, credential, directory, path_text, seconds, version_text
-from .checks import LOOPBACK, address, capacity, check_writable, flag_of, no_placeholder
+from ..flow import check_private
+from ..log import MAX_READERS
+from ..watch.own import EVENTS, RECORDER, own_queue
+from .checks import LOOPBACK, address, capacity, check_host, check_writable, flag_of, no_placeholder
 from .choice import Choice, as_list, chosen, filter_of
 from .document import Document, read
 from .feed import Feed, QueuePlan, RecorderPlan
 from .mistakes import Mistakes, Notes
 from .presets import Preset, front_of
 from .schema import QUEUES, Values
+from .sessions import Hours, hours_in
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LEVELS = ("debug", "info", "warning", "error")
@@ -53,6 +57,37 @@ def choice_of(path: str, sets: Iterable[str] = ()) -> Choice:
     return choice
 
 
+def engine_and_hours(name: str | None, path: str | None) -> tuple[str, Hours]:
+    """An engine's name, and the session hours that a configuration gives it.
+
+    Args:
+        name: None: the configuration's.
+        path: of the configuration; None: there is none, and the hours are the tables'.
+
+    Raises:
+        ConfigError: neither is given. As `load` for the forms of all keys, the name and the hours.
+    """
+    if path is None:
+        if name is None:
+            raise ConfigError("whose? Name the engine, or give its configuration: --config feed.toml")
+        return name, Hours()
+    document = read(path)
+    notes = Notes(document)
+    values = Values(document, notes)
+    hours = hours_in(document, values, notes)
+    with notes.at("engine", "name"):
+        name = name or _engine_name(document, values)
+    if notes.mistakes:
+        raise Mistakes(notes.mistakes)
+    assert name is not None
+    return name, hours
+
+
+def _engine_name(document: Document, values: Values) -> str:
+    own = os.path.splitext(os.path.basename(document.path))[0]
+    return _segments.check_name(values.get("engine", "name") or own)
+
+
 class _Planning:
     def __init__(self, document: Document, notes: Notes) -> None:
         self._document = document
@@ -69,12 +104,15 @@ class _Planning:
             credential(app_id, "app_id")
         choice = chosen(document, values, notes, real=preset is None or not preset.is_here)
         page_dir, options = self._engine(preset)
+        found = self._vendor(options)
         queues = tuple(self._queue(name, choice, options.get("name")) for name in values.queues)
         recorder = self._recorder(choice)
+        hours = hours_in(document, values, notes)
         listen = self._listen()
         log_format = self._one_of(FORMATS, "text", "logging", "format")
         log_level = self._one_of(LEVELS, "info", "logging", "level")
-        if notes.mistakes:
+        self._count_queues(log_format)
+        if notes.mistakes or found is None:
             return None
         return Feed(
             path=document.path,
@@ -87,9 +125,11 @@ class _Planning:
             auth_code=secrets["auth_code"],
             choice=choice,
             page_dir=page_dir,
+            vendor=found,
             options=options,
             queues=queues,
             recorder=recorder,
+            hours=hours,
             listen=listen,
             log_format=log_format,
             log_level=log_level,
@@ -187,7 +227,7 @@ class _Planning:
         get, at = self._values.get, self._notes.at
         options: dict[str, Any] = {}
         with at("engine", "name"):
-            options["name"] = _segments.check_name(get("engine", "name") or self._own_name())
+            options["name"] = _engine_name(self._document, self._values)
         with at("engine", "capacity"):
             options["capacity"] = capacity(get("engine", "capacity"))
         library = get("engine", "library") or (preset.library if preset else "") or None
@@ -216,10 +256,23 @@ class _Planning:
             given = get("engine", "page_dir")
             if given:
                 page_dir = directory(path_text(self._document.resolve(given, "engine", "page_dir"), "page_dir"))
+                check_writable(page_dir)
+                check_private(page_dir)
         return page_dir, options
 
-    def _own_name(self) -> str:
-        return os.path.splitext(os.path.basename(self._document.path))[0]
+    def _vendor(self, options: dict[str, Any]) -> vendor.Vendor | None:
+        """The library as the engine process will recognise it; None: it is refused, or not known which."""
+        path, version = options.get("library"), options.get("vendor_version")
+        if path is None or version is None:
+            return None
+        found = vendor.describe(path, "configuration", version)
+        if not found.error:
+            return found
+        # A library that is refused in any case has nothing to do with the version to be believed.
+        its_own = vendor.describe(path, "configuration").error if version else found.error
+        key = "library" if its_own == found.error else "vendor_version"
+        self._notes.mistake(f"{path} is refused: {found.error}", "engine", key)
+        return None
 
     # ---- what reads it -------------------------------------------------------------------------
 
@@ -229,6 +282,8 @@ class _Planning:
             _segments.check_name(name)
             if name == engine:
                 raise ConfigError("has the engine's name; whoever attaches it would get the queue: rename one")
+            if engine is not None and name in (own_queue(engine, RECORDER), own_queue(engine, EVENTS)):
+                raise ConfigError("is the name of a queue that the feed has for itself: rename it")
         instruments = self._filter(choice, *key, "instruments")
         skip = 0
         for number, flag in enumerate(values.get(*key, "skip") or ()):
@@ -236,6 +291,18 @@ class _Planning:
                 skip |= flag_of(flag)
         wait = self._one_of(tuple(WAIT_MODES), "adaptive", *key, "wait")
         return QueuePlan(name, instruments, bool(values.get(*key, "events")), wait, skip)
+
+    def _count_queues(self, log_format: str) -> None:
+        """The recorder and the JSON log take a place in the log, too."""
+        more = bool(self._values.get("recorder", "directory")) + (log_format == "json")
+        names = self._values.queues
+        if len(names) + more > MAX_READERS:
+            own = f", {more} of them for the recorder and the JSON log" if more else ""
+            self._notes.mistake(
+                f"there are {len(names)} queues, and a log has places for {MAX_READERS}{own}: "
+                f"leave out {len(names) + more - MAX_READERS}",
+                *(QUEUES, names[MAX_READERS - more]),
+            )
 
     def _filter(self, choice: Choice, *key: str) -> tuple[str, ...] | None:
         texts = as_list(self._values.get(*key))
@@ -269,6 +336,7 @@ class _Planning:
             found = address(given)
             if importlib.util.find_spec("prometheus_client") is None:
                 raise ConfigError("needs the package prometheus_client: pip install 'tickengine[metrics]'")
+            check_host(found[0])
             if found[0] not in (LOOPBACK, "localhost", "::1"):
                 self._notes.doubt(f"whoever reaches {found[0]} can read the metrics", "metrics", "listen")
             return found

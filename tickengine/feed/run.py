@@ -22,6 +22,7 @@ from ..watch.age import last_tick_age
 from ..watch.events import EventLogger, event_queue
 from ..watch.jsonlog import set_up
 from ..watch.metrics import FeedCollector, MetricsServer
+from ..watch.own import RECORDER, own_queue
 from ..watch.service import ServiceManager
 from .commands import add_file, report
 from .feed import Feed, RecorderPlan
@@ -110,7 +111,7 @@ class _Running:
                 queues.append(recorded)
             events = None
             if feed.log_format == "json":
-                events = stack.enter_context(event_queue())
+                events = stack.enter_context(event_queue(feed.options["name"]))
                 queues.append(events)
             engine = _engine(feed, queues)
             stack.callback(self._finish_recorder)  # behind the engine's end, when nothing more comes
@@ -119,15 +120,13 @@ class _Running:
             if feed.recorder is not None and recorded is not None:
                 prepare = functools.partial(set_up, feed.log_format, feed.log_level, engine.name)
                 self._recorder = FeedRecorder(feed.recorder, recorded, prepare)
-            hidden: list[str] = []
             if events is not None:
                 stack.callback(EventLogger(events).close)
                 stack.callback(engine.stop)
-                hidden.append(events.name)
             if server is not None:
                 counters = self._recorder.counters if self._recorder else None
                 age = functools.partial(last_tick_age, engine.log)
-                server.add(FeedCollector(engine.name, engine.status, age, hidden, counters))
+                server.add(FeedCollector(engine.name, engine.status, age, counters))
                 logger.info("metrics at http://%s:%d/metrics", *feed.listen or ())
             ended = stack.enter_context(_end_of(engine))
             logger.info(
@@ -201,7 +200,7 @@ def _queue(feed: Feed, number: int) -> TickQueue:
 
 
 def _recorder_queue(feed: Feed, plan: RecorderPlan) -> TickQueue:
-    name = f"{feed.options['name'][:39]}.recorder"  # 48 characters at most
+    name = own_queue(feed.options["name"], RECORDER)
     return TickQueue(plan.instruments, start="oldest", events=True, name=name)
 
 

@@ -37,6 +37,7 @@ SECONDS = Form(
     lambda v: v is False or (isinstance(v, (int, float)) and not isinstance(v, bool)),
 )
 YES = Form("true or false", lambda v: isinstance(v, bool))
+SPANS = Form("a section with a list of texts for each product", lambda v: isinstance(v, dict))
 CPUS = Form(
     "a CPU number, a list of them, or a text such as '2-3,5'",
     lambda v: _whole(v) or isinstance(v, str) or (isinstance(v, list) and all(map(_whole, v))),
@@ -93,6 +94,14 @@ KEYS = (
     Key(QUEUES, "skip", LIST, "none", "flags whose ticks are passed over, such as SNAPSHOT"),
     Key("recorder", "directory", TEXT, "off", "record into this directory, one file for each trading day"),
     Key("recorder", "instruments", TEXTS, "all", "ids and patterns, of those subscribed"),
+    Key("sessions", "any_hour", YES, "false", "every hour counts as session hours: for test fronts"),
+    Key(
+        "sessions",
+        "hours",
+        SPANS,
+        "the product tables",
+        'own hours, in China\'s time: rb = ["21:00-23:00", "09:00-15:00"]',
+    ),
     Key("metrics", "listen", TEXT, "off", "host:port for Prometheus, such as 127.0.0.1:9464"),
     Key("logging", "format", TEXT, "text", "text or json"),
     Key("logging", "level", TEXT, "info", "debug, info, warning or error"),
@@ -154,7 +163,7 @@ class Values:
         else:
             fitting = _fitting(key.form, value)
             if fitting is None:
-                self._notes.mistake(f"must be {key.form.words}, not {_kind(value)}", *path)
+                self._notes.mistake(f"must be {key.form.words}, not {_kind(value, key.form)}", *path)
             else:
                 self._found[path] = fitting[0]
 
@@ -168,7 +177,7 @@ def _fitting(form: Form, value: Any) -> tuple[Any] | None:
     return (value.value,) if form.fits(value.value) else None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, form: Form) -> str:
     if isinstance(value, BareText):
         value = value.value
     kinds = {
@@ -180,7 +189,10 @@ def _kind(value: Any) -> str:
         dict: "a section",
     }
     words = kinds.get(type(value), f"a {type(value).__name__}")
-    return f"a list with {_kind(value[0])} in it" if isinstance(value, list) and value else words
+    if not isinstance(value, list) or not value:
+        return words
+    wrong = next((item for item in value if not form.fits([item])), value[0])
+    return f"a list with {_kind(wrong, form)} in it"
 
 
 def _nearest(section: str, name: str) -> str:

@@ -134,7 +134,10 @@ def _once(args: argparse.Namespace, view: View) -> int:
     width, height = shutil.get_terminal_size((120, 40))
     if args.svg:
         save_svg(args.svg, snapshot, width, height, view)
-    elif args.json:
+        return 0
+    # It has seen one rate, which is no peak.
+    snapshot = dataclasses.replace(snapshot, peak=None)
+    if args.json:
         print(json.dumps(snapshot.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         print(_whole(snapshot, width, height, view))

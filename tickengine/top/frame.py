@@ -37,7 +37,7 @@ def _head(snapshot: Snapshot, width: int) -> list[Line]:
     numbers = [
         f"ticks {count(status['ticks'])}",
         f"{rate(snapshot.rate)}/s now",
-        f"{rate(snapshot.peak)}/s peak",
+        *([] if snapshot.peak is None else [f"{rate(snapshot.peak)}/s peak"]),
         f"instruments {len(snapshot.instruments)}" + (f" of {status['subscribed']}" if "subscribed" in status else ""),
         f"queues {len(snapshot.queues)}",
         f"epoch {status.get('epoch', 0)}",

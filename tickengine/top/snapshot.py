@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from ..instruments import parse_instrument
 from ..latency import LatencyHistogram
 from ..log import TickLog
+from ..watch.own import without_events
 
 WINDOW_S = 5.0
 """Rates of instruments and queues and the recent latencies are over so long."""
@@ -89,7 +91,8 @@ class EventLine:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A look at an engine. ``status`` is `TickLog.status` without its queues; ``rate`` and ``peak`` in ticks/s."""
+    """A look at an engine. ``status`` is `TickLog.status` without its queues; ``rate`` and ``peak`` in ticks/s, the
+    peak since the first look."""
 
     name: str
     state: str
@@ -165,7 +168,7 @@ class Watcher:
         """What there is now. Raises `SegmentError` when the log is damaged."""
         status = self._log.status()
         at = time.monotonic_ns()
-        queues, latencies = status.pop("queues"), self._log.latencies()
+        queues, latencies = without_events(status["name"], status.pop("queues")), self._log.latencies()
         latest = self._latest()
         counts = np.where(latest["Stamp"] != 0, latest["InstrumentNumber"].astype(np.int64) + 1, 0)
         look = _Look(at, status["ticks"], counts, {q["name"]: q["received"] for q in queues}, latencies)
@@ -260,7 +263,7 @@ def _rate(now: int, before: int, ns: int) -> float | None:
     return max(0, now - before) * 1e9 / ns if ns > 0 else None
 
 
-def _queue(q: dict[str, Any], look: _Look, before: _Look | None) -> Queue:
+def _queue(q: Mapping[str, Any], look: _Look, before: _Look | None) -> Queue:
     name = q["name"]
     rate = recent = None
     if before is not None:

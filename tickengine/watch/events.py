@@ -9,6 +9,7 @@ from .._errors import Closed, ShimError
 from ..queue import TickQueue
 from ..tick import Event
 from .jsonlog import FIELDS
+from .own import EVENTS, own_queue
 
 logger = logging.getLogger("tickengine.events")
 
@@ -43,9 +44,9 @@ def fields_of(event: Event) -> dict[str, object]:
     return {**fields, **{name: value for name, value in more.items() if value}}
 
 
-def event_queue() -> TickQueue:
-    """For an engine's ``md_queue_list``, and then for an `EventLogger`."""
-    return TickQueue([NO_INSTRUMENT], start="oldest", events=True, wait="block")
+def event_queue(engine: str) -> TickQueue:
+    """For the ``md_queue_list`` of the engine of that name, and then for an `EventLogger`."""
+    return TickQueue([NO_INSTRUMENT], start="oldest", events=True, wait="block", name=own_queue(engine, EVENTS))
 
 
 class EventLogger:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from .._errors import NotFoundError, TickEngineError
+from .._errors import ConfigError, NotFoundError, TickEngineError
+from ..feed import sessions
+from ..feed.plan import engine_and_hours
 from ..instruments import parse_instrument
 from ..log import TickLog
-from ..products import Product, product_of, product_table
+from ..products import OwnHours, Product, product_of, product_table
 from .age import last_tick_age
 from .hours import open_for
 
@@ -56,20 +58,23 @@ def judge(
     return LIVE, words
 
 
-def products_seen(log: TickLog) -> Iterable[Product]:
-    """The products of the instruments that have ticked; before the first tick, and if none is known, all."""
+def products_seen(log: TickLog, hours: OwnHours | None = None) -> Iterable[Product]:
+    """The products of the instruments that have ticked; before the first tick, and if none is known, all.
+
+    *hours*: sessions in place of the tables'.
+    """
     found: dict[str, Product] = {}
     for entry in log.instruments():
         letters = parse_instrument(entry["InstrumentID"]).ProductID
         if letters and letters not in found:
-            product = product_of(entry["InstrumentID"])
+            product = product_of(entry["InstrumentID"], hours=hours)
             if product is not None:
                 found[letters] = product
-    return tuple(found.values()) or product_table()
+    return tuple(found.values()) or product_table(hours=hours)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the engine's name")
+    sessions.add_arguments(parser)
     parser.add_argument(
         "--max-age",
         type=_seconds,
@@ -97,14 +102,19 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Print the verdict; its number is the exit status."""
     try:
-        log = TickLog.attach(args.name)
-        open_s = float("inf") if args.always else open_for(products_seen(log))
+        name, hours = engine_and_hours(args.name, args.config)
+    except ConfigError as error:  # a monitor must not take it for a feed that is well
+        print(f"tickengine: {error}", file=sys.stderr)
+        return DEAD
+    try:
+        log = TickLog.attach(name)
+        open_s = float("inf") if args.always or hours.any_hour else open_for(products_seen(log, hours.own))
         code, words = judge(log.status(), bool(log.info().writer_alive), last_tick_age(log), open_s, args.max_age)
     except NotFoundError:
-        print(f"{args.name}: not running", file=sys.stderr)
+        print(f"{name}: not running", file=sys.stderr)
         return DEAD
     except TickEngineError as error:  # a log that is damaged or of another version; no name at all
-        print(f"{args.name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return DEAD
-    print(f"{args.name}: {words}")
+    print(f"{name}: {words}")
     return code

@@ -5,12 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from ..products import Product
+from ..products import EVENING, MORNING, Product
 from ..trading_calendar import covered, has_night_session, is_trading_day, next_trading_day
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
-_MORNING = 6 * 3600  # before it, a session is the rest of a night
-_EVENING = 18 * 3600
 
 
 def china_now() -> datetime.datetime:
@@ -29,9 +27,9 @@ def open_for(products: Iterable[Product], at: datetime.datetime | None = None) -
     local = (at or china_now()).astimezone(_CHINA)
     second = local.hour * 3600 + local.minute * 60 + local.second + local.microsecond / 1e6
     day = local.date()
-    if second < _MORNING:
+    if second < MORNING:
         trading_day, evening = _of_the_night(day - datetime.timedelta(days=1)), True
-    elif second >= _EVENING:
+    elif second >= EVENING:
         trading_day, evening = _of_the_night(day), True
     else:
         text = day.strftime("%Y%m%d")
@@ -42,8 +40,7 @@ def open_for(products: Iterable[Product], at: datetime.datetime | None = None) -
         second - session.start
         for product in products
         for session in product.sessions_on(trading_day)
-        if evening == (session.start >= _EVENING or session.end <= _MORNING)
-        and session.start < second < session.end + 1
+        if evening == (session.start >= EVENING or session.end <= MORNING) and session.start < second < session.end + 1
     ]
     # The latest that began: who trades in that one alone has had no more time to send.
     return min(since, default=0.0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIServer
 
 from .._errors import ConfigError, MissingPackage, ShimError
+from .own import without_events
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -70,7 +71,6 @@ class FeedCollector:
         engine: its name, the label of all its metrics.
         status: gives what `TickEngine.status` gives.
         age: gives the age of the newest tick in seconds, or None.
-        hidden: names of queues that are left out.
         recorder: gives a recorder's counters and whether it is ``alive``; None: there is none.
     """
 
@@ -79,14 +79,12 @@ class FeedCollector:
         engine: str,
         status: Callable[[], Mapping[str, Any]],
         age: Callable[[], float | None],
-        hidden: Iterable[str] = (),
         recorder: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._core = prometheus("core")
         self._engine = engine
         self._status = status
         self._age = age
-        self._hidden = frozenset(hidden)
         self._recorder = recorder
 
     def describe(self) -> Iterable[Metric]:
@@ -108,7 +106,7 @@ class FeedCollector:
         for number in ENGINE:
             if status.get(number.key) is not None:
                 found.append(self._family(number.name, number.kind, number.words, [((), status[number.key])]))
-        queues = [queue for queue in status.get("queues", ()) if queue["name"] not in self._hidden]
+        queues = without_events(self._engine, status.get("queues", ()))
         for number in QUEUE:
             values = [((queue["name"],), queue[number.key]) for queue in queues]
             found.append(self._family(number.name, number.kind, number.words, values, "queue"))
