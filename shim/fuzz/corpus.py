@@ -240,8 +240,52 @@ def text() -> Iterator[tuple[str, bytes]]:
         yield f"faults-{n}", b"\2\0" + words.encode()
 
 
+# ---- journal: what may stand in a trade journal ---------------------------------------------------
+
+J_HEADER, J_RECORD, J_SIZE = range(3)
+J_POINTS = 24  # of turning_point() in journal.cpp
+
+
+def change_of(region: int, offset: int, value: int, width: int = 8, index: int = 0, when: int = BEFORE) -> bytes:
+    what = region | when << 2 | (width.bit_length() - 1) << 5
+    return struct.pack("<BBH", what, index, offset) + (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+
+
+def journal() -> Iterator[tuple[str, bytes]]:
+    for number in range(3):
+        yield f"sound-{number}", bytes([number, 0])
+    words = {"head": 128, "capacity": 72, "room": 80, "writer": 64, "magic": 0, "version": 8, "epoch": 96}
+    for place, (title, offset) in enumerate(words.items()):
+        for when in (BEFORE, BEHIND, UNDER):
+            wild = ((1 << 54) + 3, -1, 0)[(place + when) % 3]
+            yield f"{title}-{when}", bytes([place % 3, 1]) + change_of(J_HEADER, offset, wild, 8, 0, when)
+    for place, offset in enumerate((0, 8, 24, 56, 64, 150, 192)):
+        for index in (1, 8):  # in between, and the last
+            one = change_of(J_RECORD, offset, -1, 1, index, (BEFORE, UNDER)[place % 2])
+            yield f"record-{offset}-{index}", bytes([0, 1]) + one
+    yield "head-lags", bytes([2, 2]) + change_of(J_HEADER, 128, 3) + change_of(J_RECORD, 0, 0, 8, 20)
+    for size in (0, 4095, 4096, 4096 + 1500, 100_000):
+        yield f"size-{size}", bytes([0, 1, J_SIZE]) + size.to_bytes(4, "little")
+    for first in range(0, J_POINTS, 8):
+        points = b"".join(
+            bytes([J_HEADER | 0x80 | 3 << 5 | point % 3 << 2, 0, 128, 0, point]) for point in range(first, first + 8)
+        )
+        yield f"points-{first}", bytes([0, 8]) + points
+
+
+def td_callbacks() -> Iterator[tuple[str, bytes]]:
+    filled, number = b"A\0", b"\1"  # every byte 'A', nothing changed
+    some = b"\1\2" + struct.pack("<HB", 0, 7) + b"20260105" + struct.pack("<HB", 80, 15) + b"\0" * 16
+    for version in range(0, 24, 2):
+        calls = b"".join(bytes([callback]) + number + filled * 2 for callback in range(22))
+        yield f"filled-{version}", bytes([version]) + calls
+    for version in (1, 23):
+        yield f"some-{version}", bytes([version]) + b"".join(bytes([c, 2]) + some * 2 for c in range(22))
+    yield "nothing", b"\0" + b"".join(bytes([callback, 3, 0, 0]) for callback in range(22))
+
+
 def main() -> None:
-    for make in (ftd, trader, segment, depth, callbacks, rules, text):
+    for make in (ftd, trader, segment, depth, callbacks, rules, text, journal, td_callbacks):
         folder = CORPUS / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("seed-*"):

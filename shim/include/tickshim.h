@@ -539,9 +539,8 @@ enum {
     TK_TR_SESSION_STATE = 50,      /* Value, ErrorMsg (UTF-8) */
     TK_TR_RECONCILE_BEGAN = 51,    /* Value */
     TK_TR_RECONCILE_DONE = 52,     /* Value */
-    TK_TR_NOTE = 53                /* Reason: TK_NOTE_*, ErrorMsg (UTF-8) */
+    TK_TR_NOTE = 53                /* ErrorMsg (UTF-8) */
 };
-enum { TK_NOTE_DAMAGED = 1 }; /* in place of a record that was found damaged */
 
 /* Layout of a record: one line "name offset size type" per field. */
 TK_API const char *tk_tlog_layout(void);
@@ -549,13 +548,14 @@ TK_API const char *tk_tlog_layout(void);
 typedef struct tk_tlog_writer tk_tlog_writer;
 /* Make the journal (mode 0600), or take over that of a dead writer; a live one's is TK_E_BUSY with its pid.
  * Writes epoch_started. capacity: how many records it may hold, 0 for 2^20; disk space is reserved bit by
- * bit ahead of use. Looks at every record there is. */
+ * bit ahead of use. Looks at every record there is: TK_E_LAYOUT, and nothing is changed, if one is damaged
+ * that has whole ones behind it. */
 TK_API int32_t tk_tlog_writer_open(const char *path, uint64_t capacity, tk_tlog_writer **out);
 TK_API void tk_tlog_writer_close(tk_tlog_writer *writer);
 /* Append a record: 1024 bytes, of which Stamp, Epoch and Crc are filled in, and the times if RecvTime is 0.
  * TK_E_FULL: no room. From any thread. */
 TK_API int32_t tk_tlog_append(tk_tlog_writer *writer, const void *record, uint64_t *sequence);
-/* How many damaged records were found when it was opened. */
+/* How many damaged records were cut off its end when it was opened. */
 TK_API uint64_t tk_tlog_writer_damaged(tk_tlog_writer *writer);
 
 typedef struct tk_tlog tk_tlog;
@@ -574,7 +574,7 @@ TK_API uint64_t tk_tlog_head(tk_tlog *tlog);
 /* Where the head is, as long as the handle lives, for a look without a call. What it says is old at worst: what is
  * in the records is for tk_tlog_head() and tk_tlog_read() to say. */
 TK_API const uint64_t *tk_tlog_head_word(tk_tlog *tlog);
-/* Copy records [start, start + count), as many as there are. */
+/* Copy records [start, start + count), as many as there are. TK_E_LAYOUT, and none: one of them is damaged. */
 TK_API int32_t tk_tlog_read(tk_tlog *tlog, uint64_t start, uint64_t count, void *out, uint64_t *copied);
 /* Blocks until there is a record `sequence` (returns 1), the time is over or a signal came (0). Negative: no
  * limit. */

@@ -56,7 +56,7 @@ struct alignas(64) TradeHeader {
     alignas(64) std::atomic<std::uint64_t> WriterProcess;  // 0 none; see process_identity()
     std::atomic<std::uint64_t> Capacity;                   // records the writer goes up to
     std::atomic<std::uint64_t> Room;                       // records that there is disk space for
-    std::atomic<std::uint64_t> Damaged;                    // records found damaged so far
+    std::atomic<std::uint64_t> Damaged;                    // damaged records cut off the end so far
     std::atomic<std::uint32_t> Epoch;                      // counts the writers
     std::uint32_t Reserved1;
     // writer's line

@@ -39,7 +39,24 @@ std::uint32_t crc_of(const TradeRecord& r) {
     return crc32(head, bytes + crc + sizeof r.Crc, end - crc - sizeof r.Crc);
 }
 
+// What to do with a journal that is refused.
+constexpr char kAnother[] = "move it away while nothing is open: the next start begins another, with what the front says of the account";
+
+// Of numbers that are no larger than kMaxCapacity, or that records_in() has allowed: any other may overflow.
 std::size_t bytes_of(std::uint64_t records) { return kTradeHeaderSize + records * kTradeRecordSize; }
+
+std::uint64_t records_in(std::uint64_t bytes) { return bytes < kTradeHeaderSize ? 0 : (bytes - kTradeHeaderSize) / kTradeRecordSize; }
+
+// To look at a record beyond the file's end would be a SIGBUS. `counted` may be any number: it stands in the file.
+std::int32_t check_length(const char* path, std::uint64_t bytes, std::uint64_t counted) {
+    if (bytes >= kTradeHeaderSize && counted <= records_in(bytes)) return TK_OK;
+    return fail(TK_E_LAYOUT, "'%s' is damaged: its %llu bytes hold %llu records, not %llu; %s", path, static_cast<unsigned long long>(bytes),
+                static_cast<unsigned long long>(records_in(bytes)), static_cast<unsigned long long>(counted), kAnother);
+}
+
+std::int32_t fail_record(const char* path, std::uint64_t sequence) {
+    return fail(TK_E_LAYOUT, "'%s' is damaged: record %llu is not what was written; %s", path, static_cast<unsigned long long>(sequence), kAnother);
+}
 
 std::int32_t check_own(const struct stat& st, const char* path) {
     if (!S_ISREG(st.st_mode)) return fail(TK_E_LAYOUT, "'%s' is not a regular file", path);
@@ -58,13 +75,16 @@ std::int32_t check_header(const TradeHeader& h, const char* path) {
                     path, h.LayoutVersion, kTradeLayoutVersion);
     if (h.RecordSize != kTradeRecordSize || h.HeaderSize != kTradeHeaderSize)
         return fail(TK_E_LAYOUT, "'%s' is damaged: records of %u bytes, expected %zu", path, h.RecordSize, kTradeRecordSize);
+    if (const std::uint64_t capacity = h.Capacity.load(std::memory_order_relaxed); capacity > kMaxCapacity)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: its capacity is %llu records; %s", path, static_cast<unsigned long long>(capacity), kAnother);
     return TK_OK;
 }
 
 }  // namespace
 
 bool whole(const TradeRecord& record, std::uint64_t sequence) {
-    // SYNC trade stamp (acquire): partner is the release in store(), of a writer that has died since.
+    // SYNC trade stamp (acquire): partner is the release in store(), of a writer that has died since. A reader needs
+    // no order here: it looks at copies of what Head, which it has acquired, says is complete.
     return __atomic_load_n(&record.Stamp, __ATOMIC_ACQUIRE) == sequence + 1 && record.Size <= kTradePayload && record.Crc == crc_of(record);
 }
 
@@ -125,11 +145,11 @@ std::int32_t TradeWriter::open_file(int fd, bool fresh) {
     const char* path = path_.c_str();
     struct stat st;
     if (fstat(fd, &st) != 0) return fail_system("cannot look at '%s'", path);
-    std::uint64_t records = 0;
+    std::uint64_t records = records_in(static_cast<std::uint64_t>(st.st_size));
+    if (records > kMaxCapacity)
+        return fail(TK_E_LAYOUT, "'%s' is damaged: it has room for %llu records; %s", path, static_cast<unsigned long long>(records), kAnother);
     if (!fresh) {
-        if (static_cast<std::size_t>(st.st_size) < kTradeHeaderSize)
-            return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, static_cast<std::size_t>(st.st_size), kTradeHeaderSize);
-        records = (static_cast<std::size_t>(st.st_size) - kTradeHeaderSize) / kTradeRecordSize;
+        if (const std::int32_t rc = check_length(path, static_cast<std::uint64_t>(st.st_size), 0); rc != TK_OK) return rc;
         capacity_ = std::max(capacity_, records);
     }
     reserve_ = std::min(kTradeReserve, capacity_ / 4);
@@ -139,16 +159,24 @@ std::int32_t TradeWriter::open_file(int fd, bool fresh) {
         errno = error;
         return fail_system("cannot reserve %zu bytes for the trade journal '%s'; make room on its disk", first, path);
     }
-    if (fresh) records = (first - kTradeHeaderSize) / kTradeRecordSize;
+    if (fresh) records = std::max(records, records_in(first));
     // The whole of what it may become: only address space. What lies beyond the file's end is never touched.
-    const std::size_t size = bytes_of(capacity_);
+    const std::size_t size = bytes_of(std::max(capacity_, records));
     void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
     mapping_ = Mapping(base, size);
     header_ = reinterpret_cast<TradeHeader*>(mapping_.base());
     records_ = reinterpret_cast<TradeRecord*>(mapping_.base() + kTradeHeaderSize);
     TradeHeader& h = *header_;
+    if (!fresh) {
+        if (const std::int32_t rc = check_header(h, path); rc != TK_OK) return rc;
+    }
+    const std::uint64_t previous = h.WriterProcess.load();
+    if (process_alive(previous))
+        return fail(TK_E_BUSY, "the trade journal '%s' is being written by process %d", path, identity_pid(previous));
+    if (const std::int32_t rc = survey(records); rc != TK_OK) return rc;
     if (fresh) {
+        if (head() != 0 || damaged_ != 0) return fail(TK_E_LAYOUT, "'%s' is damaged: records without a header; %s", path, kAnother);
         h.LayoutVersion = kTradeLayoutVersion;
         h.HeaderSize = kTradeHeaderSize;
         h.RecordSize = kTradeRecordSize;
@@ -156,15 +184,10 @@ std::int32_t TradeWriter::open_file(int fd, bool fresh) {
         if (getrandom(&h.UniqueId, sizeof h.UniqueId, 0) != static_cast<ssize_t>(sizeof h.UniqueId)) return fail_system("getrandom");
         // SYNC trade magic (release): a journal with its magic is complete. Partner: the acquire in check_header().
         h.Magic.store(magic_word(kTradeMagic), std::memory_order_release);
-    } else if (const std::int32_t rc = check_header(h, path); rc != TK_OK) {
-        return rc;
     }
-    const std::uint64_t previous = h.WriterProcess.load();
-    if (process_alive(previous))
-        return fail(TK_E_BUSY, "the trade journal '%s' is being written by process %d", path, identity_pid(previous));
     h.WriterProcess.store(process_identity(getpid()));
     h.Capacity.store(capacity_);
-    recover(records);
+    cut_end(records);
     keep_ahead(reserve_ + 1);
     epoch_ = h.Epoch.load(std::memory_order_relaxed) + 1;
     h.Epoch.store(epoch_, std::memory_order_relaxed);
@@ -176,41 +199,39 @@ std::int32_t TradeWriter::open_file(int fd, bool fresh) {
     return rc;
 }
 
-// The stamps say where the file ends: a writer may have died between any two stores, and a machine that lost
-// its power may have kept any of the pages. A damaged record in between becomes a note, so that those behind
-// it keep their numbers; what is behind the last whole one never was.
-void TradeWriter::recover(std::uint64_t records) {
-    std::uint64_t head = 0;
-    std::vector<std::uint64_t> damaged;
-    for (std::uint64_t s = 0; s < records; ++s) {
-        if (whole(records_[s], s)) {
-            head = s + 1;
-        } else if (records_[s].Stamp != 0 || s < header_->Head.load(std::memory_order_relaxed)) {
-            damaged.push_back(s);
-        }
-    }
+// Where the journal ends is what the stamps and check sums say: a writer may have died between any two stores, and a
+// machine that lost its power may have kept any of the pages. A record that is damaged and has whole ones behind it is
+// refused, with nothing changed: it may have been an order, and on half of what an account did nobody trades.
+std::int32_t TradeWriter::survey(std::uint64_t records) {
     // SYNC trade head (acquire): a dead writer's release.
     const std::uint64_t counted = header_->Head.load(std::memory_order_acquire);
+    if (const std::int32_t rc = check_length(path_.c_str(), bytes_of(records), counted); rc != TK_OK) return rc;
+    std::uint64_t head = 0, whole_so_far = 0;
+    for (std::uint64_t s = 0; s < records; ++s) {
+        if (!whole(records_[s], s)) continue;
+        head = s + 1;
+        if (whole_so_far == s) whole_so_far = head;
+    }
+    if (whole_so_far != head) return fail_record(path_.c_str(), whole_so_far);
+    damaged_ = 0;
+    for (std::uint64_t s = head; s < records; ++s) damaged_ += s < counted || records_[s].Stamp != 0;
+    head_.store(head, std::memory_order_relaxed);
+    return TK_OK;
+}
+
+// What is behind the last whole record never was.
+void TradeWriter::cut_end(std::uint64_t records) {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);
     for (std::uint64_t s = head; s < records; ++s) {
         const auto* words = reinterpret_cast<const std::uint64_t*>(&records_[s]);
         if (std::any_of(words, words + kTradeRecordSize / 8, [](std::uint64_t w) { return w != 0; }))
             std::memset(static_cast<void*>(&records_[s]), 0, kTradeRecordSize);
     }
-    for (const std::uint64_t s : damaged) {
-        if (s >= head) continue;
-        TradeEntry note;
-        note.kind = TK_TR_NOTE;
-        note.reason = TK_NOTE_DAMAGED;
-        note.text = "this record was damaged, most likely by a loss of power; what it said is not known";
-        note.text_length = std::strlen(note.text);
-        std::memset(static_cast<void*>(&records_[s]), 0, kTradeRecordSize);
-        store(note, s);
-    }
-    damaged_ = damaged.size();
     header_->Damaged.fetch_add(damaged_);
     header_->Room.store(records, std::memory_order_relaxed);
+    room_.store(records, std::memory_order_relaxed);
     // SYNC trade head (release): records below it are whole. Partner: the acquire loads of Head.
-    if (head != counted) header_->Head.store(head, std::memory_order_release);
+    if (head != header_->Head.load(std::memory_order_relaxed)) header_->Head.store(head, std::memory_order_release);
 }
 
 void TradeWriter::close() {
@@ -223,7 +244,7 @@ void TradeWriter::close() {
 }
 
 std::int32_t TradeWriter::lengthen(std::uint64_t records) {
-    const std::uint64_t room = header_->Room.load(std::memory_order_relaxed);
+    const std::uint64_t room = room_.load(std::memory_order_relaxed);
     if (records <= room) return TK_OK;
     const int error = posix_fallocate(file_.get(), static_cast<off_t>(bytes_of(room)),
                                       static_cast<off_t>((records - room) * kTradeRecordSize));
@@ -234,15 +255,16 @@ std::int32_t TradeWriter::lengthen(std::uint64_t records) {
                            static_cast<unsigned long long>((records - room) * kTradeRecordSize), path_.c_str());
     }
     // SYNC trade room (release): there is space below it. Partner: the acquire in append().
-    header_->Room.store(records, std::memory_order_release);
+    room_.store(records, std::memory_order_release);
+    header_->Room.store(records, std::memory_order_relaxed);
     return TK_OK;
 }
 
 // True when there is room for `ahead` more records, by one chunk more if need be.
 bool TradeWriter::keep_ahead(std::uint64_t ahead) {
     const std::lock_guard<std::mutex> lock(growing_);
-    const std::uint64_t head = header_->Head.load(std::memory_order_relaxed);
-    std::uint64_t room = header_->Room.load(std::memory_order_relaxed);
+    const std::uint64_t head = this->head();
+    std::uint64_t room = room_.load(std::memory_order_relaxed);
     while (room < head + ahead && room < capacity_) {
         const std::uint64_t more = std::min(capacity_, room + std::max<std::uint64_t>(1, std::min(kTradeChunk, capacity_ / 4)));
         if (lengthen(more) != TK_OK) return false;
@@ -252,20 +274,20 @@ bool TradeWriter::keep_ahead(std::uint64_t ahead) {
 }
 
 void TradeWriter::reserve() {
-    const std::uint64_t head = header_->Head.load(std::memory_order_relaxed);
+    const std::uint64_t head = this->head();
     // One chunk more than what orders need: then append() never has to do it between two calls of this.
     keep_ahead(reserve_ + std::min(kTradeChunk, capacity_ / 4));
     // A page is entered at its first use, and again after the kernel has written it to the disk. Where the
     // kernel does not know the advice that happens in append().
-    const std::uint64_t room = header_->Room.load(std::memory_order_relaxed);
+    const std::uint64_t room = room_.load(std::memory_order_relaxed);
     const std::size_t from = bytes_of(head) / 4096 * 4096;
     const std::size_t to = std::min<std::size_t>(bytes_of(room) / 4096 * 4096, from + kPrefault);
     if (to > from) madvise(mapping_.base() + from, to - from, MADV_POPULATE_WRITE);
 }
 
 std::int32_t TradeWriter::room_for_orders() {
-    const std::uint64_t head = header_->Head.load(std::memory_order_relaxed);
-    if (__builtin_expect(head + reserve_ < header_->Room.load(std::memory_order_relaxed), 1)) return TK_OK;
+    const std::uint64_t head = this->head();
+    if (__builtin_expect(head + reserve_ < room_.load(std::memory_order_relaxed), 1)) return TK_OK;
     if (keep_ahead(reserve_ + 1)) return TK_OK;
     if (head + reserve_ >= capacity_)
         return fail(TK_E_FULL, "the trade journal '%s' has %llu of %llu records: the rest is kept for returns; move it away while nothing is open, or open it with a larger capacity",
@@ -280,7 +302,7 @@ void TradeWriter::store(const TradeEntry& entry, std::uint64_t sequence) {
     r.Epoch = epoch_;
     r.Crc = crc_of(r);
     // SYNC trade stamp (release): the record is complete. Partner: the acquire of Head, which counts it, and
-    // the next writer's recover(), which trusts nothing else.
+    // the next writer's survey(), which trusts nothing else.
     __atomic_store_n(&r.Stamp, sequence + 1, __ATOMIC_RELEASE);
 }
 
@@ -289,10 +311,11 @@ std::int32_t TradeWriter::append(const TradeEntry& entry, std::uint64_t* sequenc
     for (;;) {
         {
             const Turn turn(turn_);
-            const std::uint64_t head = header_->Head.load(std::memory_order_relaxed);
+            const std::uint64_t head = this->head();
             // SYNC trade room (acquire): partner is the release in lengthen().
-            if (__builtin_expect(head < header_->Room.load(std::memory_order_acquire), 1)) {
+            if (__builtin_expect(head < room_.load(std::memory_order_acquire), 1)) {
                 store(entry, head);
+                head_.store(head + 1, std::memory_order_relaxed);
                 // SYNC trade head (release): partner is the acquire of readers.
                 header_->Head.store(head + 1, std::memory_order_release);
                 if (sequence != nullptr) *sequence = head;
@@ -320,8 +343,18 @@ void TradeWriter::wake_readers() {
 
 std::int32_t TradeReader::attach(const char* path) {
     path_ = path;
+    file_.reset(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (file_.get() < 0) return errno == ENOENT ? fail(TK_E_NOT_FOUND, "'%s' does not exist", path) : fail_system("cannot open '%s'", path);
+    struct stat st;
+    if (fstat(file_.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
+    if (const std::int32_t rc = check_own(st, path); rc != TK_OK) return rc;
+    if (const std::int32_t rc = check_length(path, static_cast<std::uint64_t>(st.st_size), 0); rc != TK_OK) return rc;
+    alignas(TradeHeader) char first[kTradeHeaderSize];
+    if (pread(file_.get(), first, sizeof first, 0) != static_cast<ssize_t>(sizeof first)) return fail_system("cannot read '%s'", path);
+    const auto& h = *reinterpret_cast<const TradeHeader*>(first);
+    if (const std::int32_t rc = check_header(h, path); rc != TK_OK) return rc;
     const char* base = nullptr;
-    return map_up_to(0, &base);
+    return map_up_to(h.Head.load(std::memory_order_relaxed), h.Capacity.load(std::memory_order_relaxed), &base);
 }
 
 std::uint64_t TradeReader::head() const {
@@ -330,31 +363,20 @@ std::uint64_t TradeReader::head() const {
 
 bool TradeReader::writer_alive() const { return process_alive(header_->WriterProcess.load()); }
 
-// All that the file may become, as the writer maps it; again when a later writer goes further. Earlier
-// mappings stay for the threads that read there.
-std::int32_t TradeReader::map_up_to(std::uint64_t records, const char** base) {
+// All that the file may become, as the writer maps it; again when a later writer goes further. Earlier mappings stay
+// for the threads that read there. Both numbers may be any: whoever may write the file may change them at any time.
+std::int32_t TradeReader::map_up_to(std::uint64_t records, std::uint64_t capacity, const char** base) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (mappings_.empty() || mappings_.back().size() < bytes_of(records)) {
-        const char* path = path_.c_str();
-        const Descriptor fd(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-        if (fd.get() < 0) return errno == ENOENT ? fail(TK_E_NOT_FOUND, "'%s' does not exist", path) : fail_system("cannot open '%s'", path);
+    const char* path = path_.c_str();
+    if (records > held_ || mappings_.empty()) {  // else the file has them: it never becomes shorter
         struct stat st;
-        if (fstat(fd.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
-        if (const std::int32_t rc = check_own(st, path); rc != TK_OK) return rc;
-        alignas(TradeHeader) char first[kTradeHeaderSize];
-        if (pread(fd.get(), first, sizeof first, 0) != static_cast<ssize_t>(sizeof first)) return fail_system("cannot read '%s'", path);
-        const auto& h = *reinterpret_cast<const TradeHeader*>(first);
-        if (const std::int32_t rc = check_header(h, path); rc != TK_OK) return rc;
-        if (header_ != nullptr && h.UniqueId != header_->UniqueId)
-            return fail(TK_E_LAYOUT, "'%s' is another journal by now; attach again", path);
-        // Where the file is shorter than its records, looking at them would be a SIGBUS.
-        const std::size_t least = bytes_of(std::max(records, h.Head.load(std::memory_order_relaxed)));
-        if (static_cast<std::size_t>(st.st_size) < least)
-            return fail(TK_E_LAYOUT, "'%s' is damaged: %zu bytes, expected at least %zu", path, static_cast<std::size_t>(st.st_size), least);
-        const std::uint64_t capacity = h.Capacity.load(std::memory_order_relaxed);
-        if (capacity > kMaxCapacity) return fail(TK_E_LAYOUT, "'%s' is damaged: capacity %llu", path, static_cast<unsigned long long>(capacity));
-        const std::size_t size = bytes_of(std::max(capacity, records));
-        void* mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+        if (fstat(file_.get(), &st) != 0) return fail_system("cannot look at '%s'", path);
+        if (const std::int32_t rc = check_length(path, static_cast<std::uint64_t>(st.st_size), records); rc != TK_OK) return rc;
+        held_ = records_in(static_cast<std::uint64_t>(st.st_size));
+    }
+    if (mappings_.empty() || records_in(mappings_.back().size()) < records) {
+        const std::size_t size = bytes_of(std::max(held_, std::min(capacity, kMaxCapacity)));
+        void* mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
         if (mapped == MAP_FAILED) return fail_system("cannot map %zu bytes of '%s'", size, path);
         mappings_.emplace_back(mapped, size);
         if (header_ == nullptr) header_ = static_cast<TradeHeader*>(mapped);
@@ -369,8 +391,12 @@ std::int32_t TradeReader::read(std::uint64_t start, std::uint64_t count, TradeRe
     if (start >= there || count == 0) return TK_OK;
     const std::uint64_t n = std::min(count, there - start);
     const char* base = nullptr;
-    if (const std::int32_t rc = map_up_to(start + n, &base); rc != TK_OK) return rc;
+    if (const std::int32_t rc = map_up_to(start + n, header_->Capacity.load(std::memory_order_relaxed), &base); rc != TK_OK) return rc;
     std::memcpy(static_cast<void*>(out), base + bytes_of(start), n * kTradeRecordSize);
+    // The copies, which nobody changes. Below Head, whose acquire in head() pairs with the release in append(), a
+    // writer has completed each of them: one that is not whole was changed by somebody else, or lost with the power.
+    for (std::uint64_t i = 0; i < n; ++i)
+        if (!whole(out[i], start + i)) return fail_record(path_.c_str(), start + i);
     *copied = n;
     return TK_OK;
 }

@@ -2,6 +2,7 @@
 // file with one writer and any number of readers; see trade_layout.hpp.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -57,7 +58,7 @@ public:
     // Has disk space and pages ready ahead, so that append() needs not: to be called when there is time.
     void reserve();
 
-    std::uint64_t head() const { return header_->Head.load(std::memory_order_relaxed); }
+    std::uint64_t head() const { return head_.load(std::memory_order_relaxed); }
     std::uint32_t epoch() const { return epoch_; }
     const TradeRecord& at(std::uint64_t sequence) const { return records_[sequence]; }  // below head()
     std::uint64_t damaged() const { return damaged_; }
@@ -66,7 +67,8 @@ public:
 private:
     std::int32_t open_file(int fd, bool fresh);
     std::int32_t lengthen(std::uint64_t records);
-    void recover(std::uint64_t records);
+    std::int32_t survey(std::uint64_t records);
+    void cut_end(std::uint64_t records);
     bool keep_ahead(std::uint64_t ahead);
     void store(const TradeEntry& entry, std::uint64_t sequence);
     void wake_readers();
@@ -79,6 +81,8 @@ private:
     std::uint64_t capacity_ = 0;
     std::uint64_t reserve_ = 0;
     std::uint64_t damaged_ = 0;
+    // The header's are told to others and not believed: whoever may write the file may change them.
+    std::atomic<std::uint64_t> head_{0}, room_{0};
     std::uint32_t epoch_ = 0;
     std::atomic<bool> turn_{false};  // callbacks come on two threads, orders go out on a third
     std::mutex growing_;
@@ -90,17 +94,19 @@ public:
     const TradeHeader& header() const { return *header_; }
     std::uint64_t head() const;
     bool writer_alive() const;
-    // Whole records from `start` on, as many as there are.
+    // Whole records from `start` on, as many as there are. TK_E_LAYOUT: one of them is damaged, or the file is.
     std::int32_t read(std::uint64_t start, std::uint64_t count, TradeRecord* out, std::uint64_t* copied);
     // True when there is a record `sequence`; false after timeout_ns, or a signal.
     bool wait(std::uint64_t sequence, std::int64_t timeout_ns);
 
 private:
-    std::int32_t map_up_to(std::uint64_t records, const char** base);
+    std::int32_t map_up_to(std::uint64_t records, std::uint64_t capacity, const char** base);
 
     std::string path_;
+    Descriptor file_{-1};
     TradeHeader* header_ = nullptr;
     std::mutex mutex_;
+    std::uint64_t held_ = 0;  // records that the file was long enough for, when it was looked at
     std::vector<Mapping> mappings_;  // the last is the longest; all live on for the threads that read there
 };
 

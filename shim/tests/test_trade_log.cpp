@@ -23,6 +23,16 @@ void damage(const std::string& path, std::uint64_t sequence, std::size_t offset,
              static_cast<ssize_t>(size));
 }
 
+void set_header(const std::string& path, std::size_t offset, std::uint64_t value) {
+    const tk::Descriptor fd(open(path.c_str(), O_WRONLY));
+    CHECK_EQ(pwrite(fd.get(), &value, sizeof value, static_cast<off_t>(offset)), static_cast<ssize_t>(sizeof value));
+}
+
+std::string bytes_of_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
 bool is_numbered(const tk::TradeRecord& r) {
     const Numbered expected(r.Value);
     return r.Kind == TK_TR_RTN_ORDER && r.Size == sizeof expected.payload && std::memcmp(r.Payload, expected.payload, sizeof expected.payload) == 0;
@@ -216,23 +226,108 @@ TEST(trade_journal_whose_maker_stopped_at_any_instruction_is_made_anew) {
     munmap(shared, 4096);
 }
 
-TEST(trade_damaged_record_becomes_a_note_and_those_behind_it_stay) {
-    for (const std::size_t offset : {std::size_t{0}, offsetof(tk::TradeRecord, Value), offsetof(tk::TradeRecord, Crc),
-                                     offsetof(tk::TradeRecord, Size), offsetof(tk::TradeRecord, Payload) + 799}) {
+TEST(trade_damaged_record_is_refused_by_readers_and_the_next_writer) {
+    const char zeros[tk::kTradeRecordSize] = {};
+    struct Damage {
+        std::size_t offset;
+        const char* bytes;
+        std::size_t size;
+    };
+    for (const Damage& d : {Damage{0, "\xFF", 1}, Damage{8, "\xFF", 1}, Damage{offsetof(tk::TradeRecord, Value), "\x55", 1},
+                            Damage{offsetof(tk::TradeRecord, Crc), "\x55", 1}, Damage{offsetof(tk::TradeRecord, Size), "\xFF\xFF", 2},
+                            Damage{offsetof(tk::TradeRecord, Payload) + 799, "\x55", 1}, Damage{0, zeros, sizeof zeros}}) {
+        for (const bool head_lags : {false, true}) {
+            Journal j;
+            for (int n = 1; n <= 9; ++n) j.add(n);
+            tk::TradeReader reader;
+            ok(reader.attach(j.path.c_str()), "attach");
+            j.writer->close();
+            damage(j.path, 4, d.offset, d.bytes, d.size);
+            if (head_lags) set_header(j.path, offsetof(tk::TradeHeader, Head), 2);
+            const std::string before = bytes_of_file(j.path);
+            const std::string words = "'" + j.path + "' is damaged: record 4 is not what was written; move it away";
+            refused(j.writer->open(j.path.c_str(), 64), TK_E_LAYOUT, words.c_str());
+            CHECK(bytes_of_file(j.path) == before);
+            if (head_lags) continue;
+            std::vector<tk::TradeRecord> records(10);
+            std::uint64_t copied = 7;
+            refused(reader.read(0, 10, records.data(), &copied), TK_E_LAYOUT, words.c_str());
+            CHECK_EQ(copied, 0u);
+            for (const auto& [start, count] : {std::pair{0u, 4u}, {5u, 5u}}) {
+                ok(reader.read(start, count, records.data(), &copied), "read");
+                CHECK_EQ(copied, count);
+            }
+        }
+    }
+}
+
+// All that a reader takes from the header, before it is attached and under it: refused, or of no account.
+TEST(trade_hostile_header_is_refused_or_of_no_account) {
+    std::vector<std::uint64_t> numbers{65, 66, 1ull << 20, (1ull << 32) - 1, 1ull << 32, (1ull << 32) + 1, 1ull << 53};
+    for (int shift = 32; shift < 64; ++shift)
+        for (const std::uint64_t off : {std::uint64_t{0}, std::uint64_t{3}, ~std::uint64_t{3}}) numbers.push_back((1ull << shift) + off);
+    std::uint64_t state = 20260105;
+    for (int n = 0; n < 200; ++n) numbers.push_back((state = state * 6364136223846793005ull + 1442695040888963407ull) | 1ull << 40);
+    for (const std::uint64_t d : {0, 1, 2, 3, 4, 5, 1000}) numbers.push_back(~std::uint64_t{0} - d);
+    Journal j;
+    for (int n = 1; n <= 9; ++n) j.add(n);
+    std::vector<tk::TradeRecord> records(64);
+    std::uint64_t copied = 0;
+    for (const std::uint64_t number : numbers) {
+        tk::TradeReader early, late;
+        ok(early.attach(j.path.c_str()), "attach");
+        set_header(j.path, offsetof(tk::TradeHeader, Head), number);
+        refused(late.attach(j.path.c_str()), TK_E_LAYOUT, "is damaged");
+        for (const std::uint64_t start : {std::uint64_t{0}, number - 1, number / 2, ~std::uint64_t{0} - 1}) {
+            if (early.read(start, 64, records.data(), &copied) == TK_OK) CHECK_EQ(copied, 0u);
+            else CHECK(std::strstr(tk_last_error(), "is damaged") != nullptr);
+        }
+        set_header(j.path, offsetof(tk::TradeHeader, Head), 10);
+        for (const std::size_t field : {offsetof(tk::TradeHeader, Capacity), offsetof(tk::TradeHeader, Room), offsetof(tk::TradeHeader, Damaged)}) {
+            set_header(j.path, field, number);
+            ok(early.read(0, 64, records.data(), &copied), "read");
+            CHECK_EQ(copied, 10u);
+            tk::TradeReader other;
+            if (field != offsetof(tk::TradeHeader, Capacity) || number <= 1ull << 32) ok(other.attach(j.path.c_str()), "attach");
+            else refused(other.attach(j.path.c_str()), TK_E_LAYOUT, "is damaged: its capacity is");
+            set_header(j.path, field, 64);
+        }
+    }
+}
+
+// The writer goes by its own numbers: it neither leaves the file nor writes over what is there.
+TEST(trade_writer_whose_header_is_overwritten_goes_on) {
+    for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{3}, std::uint64_t{1} << 40, (std::uint64_t{1} << 54) + 3, ~std::uint64_t{0}}) {
+        Journal j;
+        for (int n = 1; n <= 3; ++n) j.add(n);
+        for (const std::size_t field : {offsetof(tk::TradeHeader, Head), offsetof(tk::TradeHeader, Room), offsetof(tk::TradeHeader, Capacity)})
+            set_header(j.path, field, number);
+        for (int n = 4; n <= 40; ++n) {
+            j.writer->reserve();
+            CHECK_EQ(j.writer->room_for_orders(), TK_OK);
+            j.add(n);
+        }
+        set_header(j.path, offsetof(tk::TradeHeader, Capacity), 64);
+        const auto records = j.read();
+        REQUIRE(records.size() == 41);
+        for (int n = 1; n <= 40; ++n) CHECK(is_numbered(records[static_cast<std::size_t>(n)]) && records[static_cast<std::size_t>(n)].Value == n);
+    }
+}
+
+TEST(trade_writer_refuses_a_journal_that_counts_more_than_it_has_and_leaves_it) {
+    for (const std::uint64_t number : {std::uint64_t{65}, (std::uint64_t{1} << 54) + 3, ~std::uint64_t{0}}) {
         Journal j;
         for (int n = 1; n <= 9; ++n) j.add(n);
         j.writer->close();
-        damage(j.path, 4, offset, "\x55\xAA", 2);
-        j.open();
-        CHECK_EQ(j.writer->damaged(), 1u);
-        const auto records = j.read();
-        REQUIRE(records.size() == 11);
-        CHECK_EQ(records[4].Kind, TK_TR_NOTE);
-        CHECK_EQ(records[4].Reason, TK_NOTE_DAMAGED);
-        for (const std::size_t n : {1, 2, 3, 5, 6, 7, 8, 9}) CHECK(is_numbered(records[n]) && records[n].Value == static_cast<std::int64_t>(n));
-        j.writer->close();
-        j.open();
-        CHECK_EQ(j.writer->damaged(), 0u);
+        set_header(j.path, offsetof(tk::TradeHeader, Head), number);
+        std::string before = bytes_of_file(j.path);
+        refused(j.writer->open(j.path.c_str(), 64), TK_E_LAYOUT, ("records, not " + std::to_string(number)).c_str());
+        CHECK(bytes_of_file(j.path) == before);
+        set_header(j.path, offsetof(tk::TradeHeader, Head), 10);
+        set_header(j.path, offsetof(tk::TradeHeader, Magic), 0);
+        before = bytes_of_file(j.path);
+        refused(j.writer->open(j.path.c_str(), 64), TK_E_LAYOUT, "records without a header");
+        CHECK(bytes_of_file(j.path) == before);
     }
 }
 
@@ -427,5 +522,7 @@ TEST(trade_journal_of_another_layout_or_cut_short_is_refused) {
     Journal k;
     k.add(1);
     REQUIRE(truncate(k.path.c_str(), 4096) == 0);
-    refused(reader.attach(k.path.c_str()), TK_E_LAYOUT, "4096 bytes, expected at least 6144");
+    k.writer->close();
+    refused(k.writer->open(k.path.c_str(), 64), TK_E_LAYOUT, "its 4096 bytes hold 0 records, not 2");
+    refused(reader.attach(k.path.c_str()), TK_E_LAYOUT, "its 4096 bytes hold 0 records, not 2");
 }

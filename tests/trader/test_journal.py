@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 from multiprocessing.connection import Connection
@@ -184,6 +185,63 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
         with pytest.raises(ShimError, match="is full: 64 records"):
             for _ in range(64):
                 writer.note("note")
+
+
+def spoil(path: Path, offset: int, raw: bytes) -> None:
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(raw)
+
+
+HEAD, CAPACITY = 128, 72
+HOSTILE = [65, 1 << 32, (1 << 32) + 1, (1 << 53) - 4, 1 << 53, (1 << 54) + 3, 1 << 63, (1 << 64) - 4, (1 << 64) - 1]
+HOSTILE += [random.Random(20260105).randrange(1 << 33, 1 << 64) for _ in range(40)]
+
+
+def test_numbers_in_the_header_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trade.journal"
+    with TradeLogWriter(tmp_path, 64) as writer:
+        writer.note("note", "one")
+        with TradeLog.attach(tmp_path) as log:
+            for number in HOSTILE:
+                spoil(path, HEAD, number.to_bytes(8, "little"))
+                reads = [lambda: TradeLog.attach(tmp_path), log.read, lambda: log.read_raw(0, 1 << 64)]
+                reads += [lambda: list(log.records(3)), lambda: next(log.follow(0, 20))]
+                for read in reads:
+                    with pytest.raises(SegmentError, match=r"is damaged: (its|record) .*; move it away"):
+                        read()
+                assert log.info().head == number and log.wait(number - 1, 0)
+                spoil(path, HEAD, (2).to_bytes(8, "little"))
+                spoil(path, CAPACITY, number.to_bytes(8, "little"))
+                assert [r.error_msg for r in log.read()] == ["", "one"]
+                if number > 1 << 32:
+                    with pytest.raises(SegmentError, match=f"its capacity is {number} records"):
+                        TradeLog.attach(tmp_path)
+                spoil(path, CAPACITY, (64).to_bytes(8, "little"))
+        writer.note("note", "two")
+        with TradeLog.attach(tmp_path) as log:
+            assert [r.error_msg for r in log.read()] == ["", "one", "two"]
+
+
+@pytest.mark.parametrize("offset", [0, 8, 31, 32, 44, 56, 64, 68, 150, 192])
+def test_a_damaged_record_is_never_given_out(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "trade.journal"
+    with TradeLogWriter(tmp_path) as writer, TradeLog.attach(tmp_path) as log:
+        for n in range(600):
+            writer.append(Record(-1, "rtn_order", data={"OrderRef": str(n)}, struct="Order"))
+        spoil(path, 4096 + 300 * 1024 + offset, b"\xff")
+        words = f"^'{path}' is damaged: record 300 is not what was written; move it away while nothing is open"
+        for read in (log.read, lambda: log.read_raw(300, 301), lambda: list(log.follow(290, 0))):
+            with pytest.raises(SegmentError, match=words):
+                read()
+        assert [r.sequence for r in log.read(0, 300)] == list(range(300))
+        assert [r.sequence for r in log.read(301)] == list(range(301, 601))
+        writer.note("note")  # it goes on for those that have read further
+        assert log.read(601)[0].kind == "note"
+    before = path.read_bytes()
+    with pytest.raises(SegmentError, match=words):
+        TradeLogWriter(tmp_path)
+    assert path.read_bytes() == before
 
 
 # ---- the ring, as far as no sender is needed

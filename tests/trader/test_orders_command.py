@@ -92,6 +92,34 @@ def test_without_a_journal(flow: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "trade.journal" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("offset", [0, 8, 16, 32, 40, 48, 56, 191])
+def test_a_damaged_record_is_one_line(flow: Path, capsys: pytest.CaptureFixture[str], offset: int) -> None:
+    with TradeLogWriter(str(flow)) as writer:
+        write(writer, history())
+    path = flow / "trade.journal"
+    with open(path, "r+b") as file:
+        file.seek(4096 + 1024 + offset)
+        file.write(b"\xff")
+    before = path.read_bytes()
+    assert main(["orders", str(flow), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith(f"tickengine: '{path}' is damaged: record 1 is not what was written; move it away")
+    assert path.read_bytes() == before
+
+
+def test_a_header_with_an_impossible_number_is_one_line(flow: Path) -> None:
+    """In a process of its own: it ended with SIGBUS."""
+    TradeLogWriter(str(flow)).close()
+    with open(flow / "trade.journal", "r+b") as file:
+        file.seek(128)
+        file.write(((1 << 54) + 3).to_bytes(8, "little"))
+    command = [sys.executable, "-m", "tickengine", "orders", str(flow)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "is damaged" in done.stderr and f"not {(1 << 54) + 3}; move it away" in done.stderr
+
+
 def test_help() -> None:
     run = [sys.executable, "-m", "tickengine"]
     everything = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True, timeout=30).stdout

@@ -443,12 +443,25 @@ def test_libraries_that_are_none(front: TradingFront, genuine: str, genuine_trad
 # ---- the journal -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["garbage", "an older layout", "another user's", "a link", "open to others"])
+UNUSABLE = {
+    "garbage": "not a trade journal",
+    "an older layout": "has journal layout 99",
+    "another user's": "belongs to user 12345",
+    "a link": "",
+    "open to others": "mode 644",
+    "a damaged record": "is damaged: record 1 is not what was written; move it away while nothing is open",
+    "more counted than there is": r"is damaged: its \d+ bytes hold \d+ records, not 18014398509481987",
+    "cut": "is damaged: its 4096 bytes hold 0 records, not 3",
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
 def test_a_journal_that_cannot_be_used(front: TradingFront, genuine_trader: str, tmp_path: Path, what: str) -> None:
     flow = tmp_path / "flow"
     flow.mkdir(mode=0o700)
     path = flow / "trade.journal"
-    TradeLogWriter(str(flow)).close()
+    for _ in range(3):
+        TradeLogWriter(str(flow)).close()
     if what == "garbage":
         path.write_bytes(b"\xa5" * 100_000)
     elif what == "an older layout":
@@ -461,11 +474,17 @@ def test_a_journal_that_cannot_be_used(front: TradingFront, genuine_trader: str,
         os.chown(path, 12345, -1)
     elif what == "open to others":
         path.chmod(0o644)
+    elif what in ("a damaged record", "more counted than there is"):
+        with open(path, "r+b") as f:
+            f.seek(4096 + 1024 + 56 if what == "a damaged record" else 128)
+            f.write(((1 << 54) + 3).to_bytes(8, "little"))
+    elif what == "cut":
+        os.truncate(path, 4096)
     else:
         path.rename(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
     before = path.read_bytes()
-    with pytest.raises(ShimError, match=r"trade\.journal"):
+    with pytest.raises(ShimError, match=rf"trade\.journal.*{UNUSABLE[what]}"):
         engine_on(front, genuine_trader, flow).start()
     assert path.read_bytes() == before and rings() == [] and front.report().connections == 0
 

@@ -82,21 +82,31 @@ class TradeLog:
         return info
 
     def read_raw(self, start: int, stop: int) -> bytes:
-        """The bytes of records *start* to *stop*, as many as there are, 1024 each."""
+        """The bytes of records *start* to *stop*, as many as there are, 1024 each.
+
+        Raises:
+            SegmentError: one of them is damaged, or the file is. The text says which.
+        """
         if not 0 <= start <= stop:
             raise ConfigError(f"records {start} to {stop} are no range")
-        count = max(0, min(stop, self.head) - start)
-        buffer = ct.create_string_buffer(max(1, count * RECORD_SIZE))
-        copied = ct.c_uint64()
-        lib().tlog_read(self._open, start, count, buffer, ct.byref(copied))
-        return buffer.raw[: copied.value * RECORD_SIZE]
+        end, parts, copied = min(stop, self.head), [], ct.c_uint64()
+        # In pieces: a head that is damaged may be any number, and no memory is had for it before the shim has looked.
+        for first in range(start, end, _BATCH):
+            count = min(end - first, _BATCH)
+            buffer = ct.create_string_buffer(count * RECORD_SIZE)
+            lib().tlog_read(self._open, first, count, buffer, ct.byref(copied))
+            parts.append(buffer.raw[: copied.value * RECORD_SIZE])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read(self, start: int = 0, stop: int | None = None) -> list[Record]:
-        """Records *start* to *stop* (default: all there are), without waiting."""
+        """Records *start* to *stop* (default: all there are), without waiting. Raises as `read_raw`."""
         return list(self.records(start, self.head if stop is None else stop))
 
     def records(self, start: int = 0, stop: int | None = None) -> Iterator[Record]:
-        """The same one by one, for journals that are long. Ends where the journal ended when it was called."""
+        """The same one by one, for journals that are long. Ends where the journal ended when it was called.
+
+        A damaged record's `SegmentError` comes before the batch of records that it is in.
+        """
         end = self.head if stop is None else min(stop, self.head)
         for first in range(start, end, _BATCH):
             raw = memoryview(self.read_raw(first, min(end, first + _BATCH)))
@@ -130,7 +140,8 @@ class TradeLogWriter:
 
     Raises:
         BusyError: its writer is alive; the text has its pid.
-        SegmentError: the file is something else.
+        SegmentError: the file is something else, or one of its records is damaged and has whole ones behind it. It is
+            left as it was.
         ShimError: no room on the disk.
     """
 
@@ -139,7 +150,7 @@ class TradeLogWriter:
         self.handle = new_handle()
         lib().tlog_writer_open(os.fsencode(self.path), capacity, ct.byref(self.handle))
         self.damaged: int = lib().tlog_writer_damaged(self.handle)
-        """Records that were found damaged, after a loss of power: each is a note now, or was cut off the end."""
+        """Records that were damaged, after a loss of power, and were cut off the end."""
 
     def append(self, record: Record) -> int:
         """Write *record*; returns its sequence. Its own `sequence` and `epoch` count for nothing, and with
