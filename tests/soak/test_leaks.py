@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from . import leaks
+from .plan import make_plan
+from .report import Report
 
 TIMES = [float(t) for t in range(0, 600, 2)]
 
@@ -125,6 +127,17 @@ def test_a_reader_that_keeps_what_it_reads_is_found() -> None:
     assert series("reader", {**flat, "private_kib": noisy(30_000, 0, 8000)}).leaks() == []  # its catches
     (text,) = series("reader", {**flat, "private_kib": noisy(30_000, 50, 8000)}).leaks()  # a hundred ticks a second
     assert "private_kib grew" in text
+
+
+def test_of_readers_the_report_has_the_one_that_grew_most() -> None:
+    report = Report(make_plan(1, 3), "pytest")
+    for number, slope in enumerate([0.1, 0.3, 0.2]):
+        made = series("reader", {"fds": noisy(9), "threads": noisy(2), "private_kib": noisy(30_000, slope)})
+        made.label = f"reader {number}"
+        report.series += [made, series("engine", {"private_kib": noisy(27_000)})]
+    told = [(label, name) for label, name, _ in report.growths()]
+    assert told[:3] == [("process 1", "private_kib")] * 3
+    assert sorted(told[3:]) == [("reader 0", "fds"), ("reader 0", "threads"), ("reader 1", "private_kib")]
 
 
 def test_between_rounds_nothing_may_be_more_than_after_the_first() -> None:
