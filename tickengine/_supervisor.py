@@ -321,7 +321,7 @@ class Supervised:
                 self._launch()
                 return attempt
             except (TickEngineError, OSError) as error:
-                if self._epoch() != epoch:  # it came as far as the log, and its engine_started is there
+                if self._epoch() != epoch:  # it came as far as the log; its engine_started may be there
                     assert self._process is not None
                     self._report_lost(self._process.exitcode, None)
                     self._restarts += 1

@@ -15,11 +15,14 @@ from children import ended_well, in_child
 from feed_support import wait_for
 from writing import Feed
 
-from tickengine import Closed, TickQueue
+from tickengine import Closed, TickLog, TickQueue
 
 IDS = ["rb2601", "IF2512", "m2605"]
 KILLS = 1000
 NUMBERS = 1 << 22  # more ticks than the feed can write meanwhile: 60 at most in a millisecond at least
+
+MANY = 16
+BORN, READING, READ = 0, 1, 2  # a worker's stages: nothing asked for, asked for the first tick, has marked one
 
 # How each queue is read, and which ticks it is for.
 QUEUES: list[tuple[str, list[str] | None, str]] = [
@@ -47,6 +50,25 @@ class Shared:
     def kills(self) -> int:
         return int(self.words[2])
 
+    @property
+    def stage(self) -> int:
+        """Of the worker that lives, or lived last."""
+        return int(self.words[3])
+
+    @property
+    def killed_at(self) -> list[int]:
+        """Kills by the worker's stage."""
+        return [int(word) for word in self.words[8:11]]
+
+    @property
+    def gone(self) -> int:
+        """Ticks that killed workers had been given and took with them."""
+        return int(self.words[4])
+
+    @property
+    def marked(self) -> int:
+        return int(np.count_nonzero(self.seen))
+
 
 def ticks_of(queue: TickQueue, method: str) -> Iterator[int]:
     if method == "iteration":
@@ -58,7 +80,7 @@ def ticks_of(queue: TickQueue, method: str) -> Iterator[int]:
             if method == "get":
                 yield queue.get().Volume
             else:
-                yield from queue.get_many(16)["Volume"].tolist()
+                yield from queue.get_many(MANY)["Volume"].tolist()
     except Closed:
         return
 
@@ -67,23 +89,48 @@ def work(name: str, method: str, shared: Shared) -> None:
     """A worker's life, up to the end of the log or its own."""
     seen, words = memoryview(shared.memory), shared.words
     with TickQueue.attach(name) as queue:
+        words[3] = READING
         for number in ticks_of(queue, method):
             seen[number] += 1
             if number <= words[0]:
                 words[1] += 1
             words[0] = number
+            words[3] = READ
 
 
-def kill_and_replace(name: str, method: str, shared: Shared, kills: int, seed: int) -> None:
-    """One worker after the other, each killed at some moment of its life: also before it has the queue."""
+def await_first_tick(pid: int, shared: Shared) -> None:
+    while shared.stage != READ:
+        assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None, "it ended before it was killed"
+        signal.sigtimedwait([], 0.0005)  # the pace of looking
+
+
+def kill_and_replace(log_name: str, name: str, method: str, shared: Shared, kills: int, seed: int) -> None:
+    """One worker after the other, each killed at some moment of its life: one in four counted from its birth, before
+    it has the queue or soon after, the others from their first tick on."""
     rng = random.Random(seed)
-    for _ in range(kills):
+    from_birth = [at % 4 == 0 for at in range(kills)]
+    rng.shuffle(from_birth)
+    log = TickLog.attach(log_name)
+    for at_once in from_birth:
+        shared.words[3] = BORN
         pid = in_child(work, name, method, shared)
+        if not at_once:
+            await_first_tick(pid, shared)
         signal.sigtimedwait([], rng.choice((0.0, rng.expovariate(1 / 0.01))))
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         assert os.WTERMSIG(status) == signal.SIGKILL, "it ended before it was killed"
+        shared.words[8 + shared.stage] += 1
+        # A tick is counted as given before the worker has it, so that no successor is given it again. Killed before
+        # it made its mark, the worker took it along: one tick, or one answer of `get_many`. Of those that wait in
+        # the queue's memory for the next call it took none.
+        (received,) = (place["received"] for place in log.queues() if place["name"] == name)
+        cost = received - shared.marked - shared.gone
+        most = 0 if shared.stage == BORN else MANY if method == "get_many" else 1
+        assert 0 <= cost <= most, f"{method}: killed in stage {shared.stage} it took {cost} ticks with it"
+        shared.words[4] += cost
         shared.words[2] += 1
+    log.close()
     assert ended_well(in_child(work, name, method, shared)), "the last successor failed"
 
 
@@ -97,12 +144,13 @@ def test_a_thousand_workers_killed_at_random_moments_cost_no_tick_that_is_not_ac
     written = dict.fromkeys(IDS, 0)
     number = 0
     spawners: list[int] = []
+    each = KILLS // len(QUEUES)
     try:
         queues = [feed.queue(ids, start="now", wait=wait) for _, ids, wait in QUEUES]
         shares = [Shared() for _ in QUEUES]
         for queue, (method, _, _), shared in zip(queues, QUEUES, shares):
-            each = KILLS // len(QUEUES)
-            spawners.append(in_child(kill_and_replace, queue.name, method, shared, each, rng.randrange(1 << 30)))
+            one_seed = rng.randrange(1 << 30)
+            spawners.append(in_child(kill_and_replace, feed.log.name, queue.name, method, shared, each, one_seed))
         deadline = time.monotonic() + 120
         while sum(shared.kills for shared in shares) < KILLS:
             assert time.monotonic() < deadline, f"{[shared.kills for shared in shares]} killed by now"
@@ -124,15 +172,13 @@ def test_a_thousand_workers_killed_at_random_moments_cost_no_tick_that_is_not_ac
         for queue, (method, ids, _), shared in zip(queues, QUEUES, shares):
             place = numbers[queue.name]
             wanted = sum(written[i] for i in ids or IDS)
-            seen = shared.seen[:number]
-            print(method, ids, place["received"], place["lost"], int((seen == 1).sum()), shared.kills)
+            print(method, ids, place["received"], place["lost"], shared.gone, shared.killed_at)
             assert place["received"] + place["lost"] == wanted
-            assert seen.max() == 1, "a tick was given out twice"
+            assert shared.seen.max() == 1, "a tick was given out twice"
             assert shared.out_of_order == 0
-            # The tick that a worker was killed with went with it; of get_many it is the answer.
-            gone = place["received"] - int((seen == 1).sum())
-            assert 0 <= gone <= shared.kills * (16 if method == "get_many" else 1)
-            assert int((seen == 1).sum()) > shared.kills, "hardly anything was read: this proves nothing"
+            assert place["received"] == shared.marked + shared.gone, "given out, and nobody had it"
+            assert sum(shared.killed_at) == shared.kills == each
+            assert shared.killed_at[READ] >= 3 * each // 4, "too few were killed while they read"
     finally:
         for spawner in spawners:
             os.kill(spawner, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,15 +21,17 @@ from tickengine.front import Front, NumberedMarket
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(120)]
 
-HEAD = """
+PASSWORD, AUTH_CODE = f"pw{secrets.token_hex(10)}", f"au{secrets.token_hex(6)}"  # that occur nowhere else
+
+HEAD = f"""
     import os, resource, signal, subprocess, sys, time
     from tickengine import TickEngine, TickEngineError, TickLog, TickQueue, _supervisor as module
     module.RESTART_PAUSES_S = (0.05,)
     IDS = ["rb2601", "IF2512", "m2605", "SR601"]
 
     def make(queues=(), **options):
-        return TickEngine(sys.argv[1], "9999", "inv", "pw", "app", "auth", IDS, list(queues), library=sys.argv[2],
-                          **options)
+        return TickEngine(sys.argv[1], "9999", "inv", "{PASSWORD}", "app", "{AUTH_CODE}", IDS, list(queues),
+                          library=sys.argv[2], **options)
 
     def fill(directory):
         with open(directory + "/fill", "wb", buffering=0) as f:
@@ -315,7 +318,7 @@ def test_memory_that_runs_out_at_the_start_is_an_error_and_leaves_nothing(front:
     with program(TIGHT, front, genuine) as process:
         out, err = process.communicate(timeout=110)
     assert process.returncode == 0, out + err
-    assert "Traceback" not in out and "secret" not in out
+    assert "Traceback" not in out and PASSWORD not in out + err and AUTH_CODE not in out + err
 
 
 def test_memory_that_runs_out_later_costs_one_process(

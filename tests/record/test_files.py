@@ -318,6 +318,39 @@ def test_another_failure_of_the_disk_ends_it(feed: Feed, tmp_path: Path, monkeyp
 # ---- without the package -----------------------------------------------------------------------------
 
 
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o7777 for path in (directory, *directory.iterdir())}
+
+
+@pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
+def test_what_a_recorder_makes_is_this_users_alone_and_what_is_shared_stays_shared(
+    feed: Feed, tmp_path: Path, umask: int
+) -> None:
+    directory = tmp_path / "above" / "recordings"
+    files = (f"{DAY}.ticks", f"{DAY}.notes", "recorder.lock")
+    feed.tick("rb2601")
+    before = os.umask(umask)
+    try:
+        record(feed, directory)
+        assert modes(directory) == {"recordings": 0o700, **dict.fromkeys(files, 0o600)}
+        directory.chmod(0o750)
+        for name in files:
+            (directory / name).chmod(0o640)
+        feed.tick("rb2601")
+        record(feed, directory)
+        assert len(Recording.open(directory / files[0])) == 2
+        assert modes(directory) == {"recordings": 0o750, **dict.fromkeys(files, 0o640)}
+        (directory / files[0]).unlink()
+        left = directory / f"{files[0]}.new"  # of a recorder that was killed while it made the file
+        left.touch()
+        left.chmod(0o644)
+        record(feed, directory)
+        assert len(Recording.open(directory / files[0])) == 2
+        assert modes(directory)[files[0]] == modes(directory)[files[1]] == 0o600
+    finally:
+        os.umask(before)
+
+
 def test_the_documents_reader_needs_no_tickengine(recorded: Path, feed: Feed, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "recording.md").read_text()
     program = text.split("```python\n# a reader in ten lines\n")[1].split("```")[0]

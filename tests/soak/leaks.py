@@ -1,9 +1,9 @@
 """Memory, descriptors, threads, processes and files: sampled, and judged by a rule that a test shows to fail.
 
-A series belongs to one process; a new engine process begins a new one. Its first part is warm-up and is thrown away.
-Of the rest the lowest value of the last third must not lie above the highest of the first third by more than an
-allowance: noise goes up and comes down again, a leak does not. Of memory, which noise can hide, the slope must not
-make more than the allowance either. What is counted has no allowance.
+A series belongs to one process, from the moment that it is at work; its successor begins a new one. Its first part is
+warm-up and is thrown away. Of the rest the lowest value of the last third must not lie above the highest of the first
+third by more than an allowance: noise goes up and comes down again, a leak does not. Of memory, which noise can hide,
+the slope must not make more than the allowance either. What is counted has no allowance.
 """
 
 from __future__ import annotations
@@ -123,11 +123,13 @@ def judge(times: list[float], values: list[float], allowance: float) -> Growth |
     return Growth(statistics.median(first), statistics.median(last), slope, apart or steep)
 
 
-# What is judged of each kind of series, and how much may stay more: the heap's own slack, and in this process what the
-# run keeps of its samples and faults.
+# What is judged of each kind of series, and how much may stay more: the heap's own slack, in a reader the arrays of its
+# greatest catch, in a front what waits to be sent, and in this process what the run keeps of its samples and faults.
 ALLOWANCES: dict[str, dict[str, float]] = {
     "engine": {"private_kib": 1024.0},
     "live": {"fds": 0.0, "threads": 0.0},
+    "reader": {"private_kib": 16384.0, "fds": 0.0, "threads": 0.0},
+    "front": {"private_kib": 8192.0},
     "memory": {"private_kib": 8192.0},
     "rest": {"fds": 0.0, "threads": 0.0, "children": 0.0, "flow_files": 0.0},
     "rounds": {"private_kib": 8192.0},
@@ -162,6 +164,33 @@ class Series:
             for name, g in self.growths().items()
             if g.leaked
         ]
+
+
+class Role:
+    """Whoever does a piece of work just now. Each process that does has a series of its own, which begins when it is
+    seen at work: before, it loads its modules and grows, on a busy machine for as long as a warm-up lasts or longer."""
+
+    def __init__(self, what: str, label: str, kept: list[Series]) -> None:
+        self._what = what
+        self._label = label
+        self._kept = kept
+        self._pid: int | None = None
+        self._processes = 0
+        self._series: Series | None = None
+
+    def look(self, now: float, pid: int, at_work: bool) -> None:
+        if pid != self._pid:
+            self._pid, self._series = pid, None
+            self._processes += 1
+        if self._series is None and not at_work:
+            return
+        sample = process_sample(pid)
+        if sample is None:
+            return  # it has just died
+        if self._series is None:
+            self._series = Series(self._what, self._label.format(self._processes))
+            self._kept.append(self._series)
+        self._series.add(now, sample)
 
 
 def left_over(before: dict[str, int], after: dict[str, int]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from tickengine import TickLog, TickQueue
 from tickengine.front import MarketSpec
 
-from . import slots
+from . import leaks, slots
 from .accounts import ReaderAccount, check_balance
 from .crew import work
 from .lanes import Until, Waits
@@ -34,6 +34,7 @@ class Post:
         market: MarketSpec,
         log: TickLog,
         wrong: Callable[[str], None],
+        series: list[leaks.Series],
         *,
         label: str,
         queue: TickQueue | None = None,
@@ -56,6 +57,8 @@ class Post:
         self._end: Connection | None = None
         self._may_end = False
         self._said = ""
+        self._begun_at = 0
+        self._role = leaks.Role("reader", f"reader {label}, worker {{}}", series)
         self._taken = 0  # what killed workers are known to have taken with them
         self._graves = 0  # and what those since then can have
         self._all_graves = 0
@@ -81,6 +84,7 @@ class Post:
             target=work, args=(source, self.reader, self.ledger.path, self._market, theirs), name=self.label
         )
         self._may_end, self._said = False, ""
+        self._begun_at = self.ledger.count
         self._process.start()
         theirs.close()
         self.workers += 1
@@ -168,6 +172,11 @@ class Post:
             status = self._process.exitcode
             self._bury()
             self._wrong(f"{self.label}: its worker ended by itself with status {status}, saying {self._said!r}")
+
+    def sample(self, now: float) -> None:
+        """What its worker holds since it has read something."""
+        if self._process is not None:
+            self._role.look(now, self.pid, self.ledger.count > self._begun_at)
 
     def drain(self) -> None:
         count = self.ledger.count

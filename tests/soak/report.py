@@ -144,7 +144,16 @@ class Report:
         return "\n".join(lines)
 
     def growths(self) -> list[tuple[str, str, Any]]:
-        return [(s.label, name, g) for s in self.series for name, g in s.growths().items()]
+        """All that were judged; of the readers, who are many, the ones that grew most."""
+        found: list[tuple[str, str, Any]] = []
+        most: dict[str, tuple[str, str, Any]] = {}
+        for series in self.series:
+            for name, g in series.growths().items():
+                if series.what != "reader":
+                    found.append((series.label, name, g))
+                elif name not in most or g.last - g.first > most[name][2].last - most[name][2].first:
+                    most[name] = (series.label, name, g)
+        return [*found, *most.values()]
 
     def markdown(self) -> str:
         data = self.data()

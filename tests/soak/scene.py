@@ -53,9 +53,10 @@ class Scene:
         self._guests = itertools.count(1)
         self._past: list[ReaderAccount] = []
         self._sampled = 0.0
-        self._engine_series: leaks.Series | None = None
-        self._engine_seen: int | None = None
-        self._engine_rest_series: leaks.Series | None = None
+        self._engine_role = leaks.Role("engine", f"engine process {number}.{{}}", report.series)
+        self._live_role = leaks.Role("live", f"engine process {number}.{{}}, live", report.series)
+        self._front_role = leaks.Role("front", f"front process in round {number}", report.series)
+        self._front_rest_role = leaks.Role("live", f"front process at rest in round {number}", report.series)
         self._parent_series = leaks.Series("memory", f"parent process in round {number}")
         self._rest_series = leaks.Series("rest", f"parent process at rest in round {number}")
         report.series += [self._parent_series, self._rest_series]
@@ -92,6 +93,7 @@ class Scene:
             self.market,
             self.engine.log,
             self.wrong,
+            self.report.series,
             label=f"{label}-{self._number}",
             **options,
         )
@@ -340,29 +342,27 @@ class Scene:
             self._sample()
 
     def _sample(self) -> None:
-        """The engine process and this one; a new engine process begins a series of its own."""
+        """This process and those that serve it."""
         self._sampled = time.monotonic()
-        own, pid = leaks.process_sample(os.getpid()), self.engine.pid
+        own, pid, status = leaks.process_sample(os.getpid()), self.engine.pid, self.status()
         assert own is not None
         self._parent_series.add(self.report.now, own)
-        sample = None if pid is None else leaks.process_sample(pid)
-        if pid is None or sample is None:
-            return  # between two engine processes
-        if pid != self._engine_seen or self._engine_series is None:
-            self._engine_seen = pid
-            label = f"engine process {self._number}.{len(self.deaths) + 1}"
-            self._engine_series = leaks.Series("engine", label)
-            self._engine_rest_series = leaks.Series("live", f"{label}, live")
-            self.report.series += [self._engine_series, self._engine_rest_series]
-        self._engine_series.add(self.report.now, sample)
+        self._front_role.look(self.report.now, self.front.pid, True)
+        for post in self.posts:
+            post.sample(self.report.now)
+        if pid is None:
+            return
+        live = status["state"] == "live" and status["pid"] == pid
+        self._engine_role.look(self.report.now, pid, live)
         # A connection that is being made or looked for has descriptors and threads of its own.
-        if self._engine_rest_series is not None and "feed" not in self._busy and self.status()["state"] == "live":
-            self._engine_rest_series.add(self.report.now, sample)
+        if live and "feed" not in self._busy:
+            self._live_role.look(self.report.now, pid, True)
             if not self._busy:
                 self._sample_at_rest()
 
     def _sample_at_rest(self) -> None:
         """The same crew, no guests, no step under way, the engine live: what is counted can be compared."""
+        self._front_rest_role.look(self.report.now, self.front.pid, True)
         own = leaks.process_sample(os.getpid())
         assert own is not None
         children = len(leaks.children_of(os.getpid()))

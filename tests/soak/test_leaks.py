@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from . import leaks
+from .plan import make_plan
+from .report import Report
 
 TIMES = [float(t) for t in range(0, 600, 2)]
 
@@ -69,6 +71,73 @@ def test_too_few_samples_say_nothing() -> None:
     for now in range(5):
         made.add(now, {"fds": now, "threads": 1})
     assert made.growths() == {}
+
+
+LOADING, LOADED = 18_956, 27_428  # KiB of an engine process, as it was seen
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch, memory: list[int], at_work: list[bool]) -> list[leaks.Series]:
+    """Of one process, a look every two seconds."""
+    kept: list[leaks.Series] = []
+    role = leaks.Role("engine", "engine process 1.{}", kept)
+    for at, (kib, works) in enumerate(zip(memory, at_work)):
+        monkeypatch.setattr(leaks, "process_sample", lambda pid, kib=kib: {"private_kib": kib})
+        role.look(2.0 * at, 4242, works)
+    return kept
+
+
+@pytest.mark.parametrize("loads", [1, 6, 60], ids=lambda looks: f"{2 * looks} s")
+@pytest.mark.parametrize("works", [6, 12, 60], ids=lambda looks: f"{2 * looks} s")
+def test_a_process_that_takes_its_time_to_load_is_not_called_a_leak(
+    monkeypatch: pytest.MonkeyPatch, loads: int, works: int
+) -> None:
+    memory = [LOADING] * loads + [LOADED] * works
+    (made,) = looked_at(monkeypatch, memory, [False] * loads + [True] * works)
+    assert made.leaks() == []
+    assert made.values["private_kib"] == [LOADED] * works
+
+
+def test_it_is_looked_at_from_its_first_work_on_also_when_it_does_not_work_at_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine that leaks with each connection is seldom live."""
+    memory = [LOADING] * 6 + [LOADED + 200 * at for at in range(60)]
+    (made,) = looked_at(monkeypatch, memory, [False] * 6 + [at % 5 == 0 for at in range(60)])
+    assert len(made.leaks()) == 1
+
+
+def test_each_process_of_a_role_has_a_series_of_its_own() -> None:
+    kept: list[leaks.Series] = []
+    role = leaks.Role("reader", "worker {}", kept)
+    with (
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE) as first,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE) as second,
+    ):
+        for now in range(3):
+            role.look(now, first.pid, True)
+        role.look(3, second.pid, False)
+        role.look(4, second.pid, True)
+    role.look(5, second.pid, True)  # it has ended
+    assert [(made.label, made.times) for made in kept] == [("worker 1", [0, 1, 2]), ("worker 2", [4])]
+    assert set(leaks.ALLOWANCES["reader"]) <= set(kept[0].values)
+
+
+def test_a_reader_that_keeps_what_it_reads_is_found() -> None:
+    flat = {"fds": noisy(9), "threads": noisy(2)}
+    assert series("reader", {**flat, "private_kib": noisy(30_000, 0, 8000)}).leaks() == []  # its catches
+    (text,) = series("reader", {**flat, "private_kib": noisy(30_000, 50, 8000)}).leaks()  # a hundred ticks a second
+    assert "private_kib grew" in text
+
+
+def test_of_readers_the_report_has_the_one_that_grew_most() -> None:
+    report = Report(make_plan(1, 3), "pytest")
+    for number, slope in enumerate([0.1, 0.3, 0.2]):
+        made = series("reader", {"fds": noisy(9), "threads": noisy(2), "private_kib": noisy(30_000, slope)})
+        made.label = f"reader {number}"
+        report.series += [made, series("engine", {"private_kib": noisy(27_000)})]
+    told = [(label, name) for label, name, _ in report.growths()]
+    assert told[:3] == [("process 1", "private_kib")] * 3
+    assert sorted(told[3:]) == [("reader 0", "fds"), ("reader 0", "threads"), ("reader 1", "private_kib")]
 
 
 def test_between_rounds_nothing_may_be_more_than_after_the_first() -> None:

@@ -58,11 +58,16 @@ def test_a_request_that_never_returns_costs_one_process_and_the_feed_goes_on(
     with TickQueue(events=True) as queue:
         with (
             Front(NumberedMarket(IDS), rate=500) as front,
-            engine_on(front.address, library, IDS, [queue], watchdog=LIMIT) as engine,
+            engine_on(front.address, library, IDS, [queue], watchdog=600.0) as engine,
         ):
             script.write_text("# behaves\n")  # this process has read it
-            engine._watchdog_limit = 600.0  # of the next: a busy machine may keep a healthy one waiting
-            wait_for(lambda: f"stood still for 3 s, in the vendor library's {request_}" in caplog.text, "a warning")
+            watchdog = engine._watchdog
+            assert watchdog is not None
+            wait_for(lambda: watchdog.call == request_, "the word where it stands")
+            assert f"stood still for 3 s, in the vendor library's {request_}" in caplog.text
+            # Of this process alone, and only now: a busy machine may keep a healthy one waiting for as long, and one
+            # that hangs from saying so in time.
+            watchdog._limit = LIMIT
             wait_for(lambda: engine.status()["restarts"] == 1, "the watchdog")
             engine.wait_live()
             before = engine.status()["ticks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -22,6 +23,7 @@ from .recording import Recording
 logger = logging.getLogger("tickengine")
 
 _LOCK = "recorder.lock"
+_MODE = 0o600  # of what is made here; what is there keeps its own: to share it is for its owner to decide
 _CLOCKS_NS = 86400 * 10**9  # how far a file system's clock may be behind
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -34,7 +36,7 @@ class Directory:
     """Where recordings are kept, locked for one recorder until `close`.
 
     Args:
-        path: made if it is missing.
+        path: made if it is missing, mode 0700.
 
     Raises:
         ConfigError: it cannot be made or written.
@@ -44,9 +46,9 @@ class Directory:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fspath(path))
         try:
-            os.makedirs(self.path, exist_ok=True)
+            os.makedirs(self.path, 0o700, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._fd = os.open(os.path.join(self.path, _LOCK), flags, 0o644)
+            self._fd = os.open(os.path.join(self.path, _LOCK), flags, _MODE)
         except OSError as error:
             raise ConfigError(f"recordings cannot be kept in {self.path!r}: {error.strerror}") from None
         try:
@@ -190,7 +192,7 @@ class Segment:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     except OSError as error:
         raise _failure(path, error) from None
 
@@ -199,7 +201,9 @@ def _make(path: str, header: Header) -> None:
     """A file with its header and nothing behind it; under its name when it is whole."""
     fresh = path + ".new"
     try:
-        with open(fresh, "wb") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh)  # left half made, perhaps with another mode
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
             file.write(header.pack())
         # Notes without their ticks are of a file that was taken away.
         if os.path.exists(notes_path(path)):
