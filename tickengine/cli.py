@@ -22,6 +22,7 @@ from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
 from .watch.own import without_events
+from .words import clean
 
 
 def _add_vendor(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 141  # as of other programs that SIGPIPE ends: `tickengine status md | head` has what it wants
     except TickEngineError as error:
-        print(f"tickengine: {error}", file=sys.stderr)
+        lines = f"tickengine: {error}".splitlines()  # there may be names of files and of instruments in them
+        print(*map(clean, lines), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
