@@ -1,0 +1,115 @@
+"""Faults inside the genuine vendor library: a small library before libc whose send() and recv() do as they are told.
+
+Only calls that the vendor library makes are touched, so a fault comes on the thread and at the place where the
+library's own would: in a request, or on its network thread.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile struct {
+    long fault, done, cut;
+    char in[32];  /* "recv", or what a packet that is sent contains */
+} * told;
+
+__attribute__((constructor)) static void find(void) {
+    const char* path = getenv("VENDOR_FAULT");
+    const int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void* mapped = mmap(0, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped != MAP_FAILED) told = mapped;
+    close(fd);
+}
+
+static int the_vendors(void* caller) {
+    Dl_info info;
+    return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libthost");
+}
+
+static void fail(void) {
+    const long fault = __atomic_exchange_n(&told->fault, 0, __ATOMIC_SEQ_CST);  /* the next process is well */
+    if (!fault) return;
+    __atomic_fetch_add(&told->done, 1, __ATOMIC_SEQ_CST);
+    if (fault == 1) for (;;) pause();
+    if (fault == 2) abort();
+    if (fault == 3) *(volatile int*)0 = 0;
+    if (fault == 4) {  /* until the network thread has seen the end of the connection, and a while after that */
+        const struct timespec look = {0, 1000000}, on = {0, 300000000};
+        told->cut = 0;
+        for (int n = 0; n < 20000 && !told->cut; ++n) nanosleep(&look, 0);
+        nanosleep(&on, 0);
+    }
+}
+
+ssize_t send(int fd, const void* data, size_t size, int flags) {
+    if (told && told->fault && the_vendors(__builtin_return_address(0)) &&
+        memmem(data, size, (const void*)told->in, strlen((const char*)told->in)))
+        fail();
+    return syscall(SYS_sendto, fd, data, size, flags, 0, 0);
+}
+
+ssize_t recv(int fd, void* data, size_t size, int flags) {
+    const int ours = told && the_vendors(__builtin_return_address(0));
+    if (ours && told->fault && !strcmp((const char*)told->in, "recv")) fail();
+    const ssize_t got = syscall(SYS_recvfrom, fd, data, size, flags, 0, 0);
+    if (ours && (got == 0 || (got < 0 && errno == ECONNRESET))) told->cut = 1;
+    return got;
+}
+"""
+
+FAULTS = {"hang": 1, "abort": 2, "segmentation fault": 3, "hold until cut": 4}
+RECV = "recv"
+
+
+class VendorFault:
+    """What happens once, in the next call that fits, of any process that was started with the library.
+
+    Made by the fixture `vendor_fault`, which sets the environment.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiler = shutil.which(os.environ.get("CC", "gcc"))
+        if compiler is None:
+            pytest.skip("no C compiler (gcc) for the library that makes the vendor library fail")
+        (folder / "fault.c").write_text(SOURCE)
+        library, told = folder / "fault.so", folder / "told"
+        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(folder / "fault.c"), "-ldl"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        told.write_bytes(bytes(mmap.PAGESIZE))
+        with told.open("r+b") as f:
+            self._told = mmap.mmap(f.fileno(), 0)
+        monkeypatch.setenv("VENDOR_FAULT", str(told))
+        monkeypatch.setenv("LD_PRELOAD", str(library))
+
+    def plan(self, fault: str, where: str) -> None:
+        """*where*: `RECV`, or text of the packet in whose send() it happens."""
+        self._told[24:56] = where.encode().ljust(32, b"\0")
+        self._told[:8] = struct.pack("q", FAULTS[fault])
+
+    @property
+    def happened(self) -> int:
+        """How many faults there have been."""
+        return int(struct.unpack_from("q", self._told, 8)[0])
