@@ -93,6 +93,25 @@ def seconds(value: Any, name: str) -> float | None:
     return value
 
 
+STALE = ("tell", "restart")
+
+
+def stale_answer(value: Any) -> str:
+    if not isinstance(value, str) or value not in STALE:
+        raise ConfigError(f"on_stale must be {' or '.join(map(repr, STALE))}, not {value!r}")
+    return value
+
+
+def check_stale(stale_after: float | None, on_stale: str, restart: bool) -> None:
+    """Raises `ConfigError` for what cannot be together."""
+    if on_stale != "restart":
+        return
+    if stale_after is None:
+        raise ConfigError("on_stale must be 'tell' without stale_after: give the seconds of silence that are too many")
+    if not restart:
+        raise ConfigError("on_stale must be 'tell' with restart=False: the two contradict each other")
+
+
 def version_text(value: Any) -> str:
     text = _text(value, "vendor_version")
     if "\0" in text:
@@ -125,6 +144,8 @@ class Settings:
     library: str | None = None
     vendor_version: str = ""
     stale_after: float | None = None
+    on_stale: str = STALE[0]
+    any_hour: bool = False
     cpus: tuple[int, ...] | None = None
     realtime: int | None = None
 
@@ -145,6 +166,8 @@ def settings(
     library: str | None = None,
     vendor_version: str = "",
     stale_after: float | None = None,
+    on_stale: str = STALE[0],
+    any_hour: bool = False,
     cpus: int | str | Iterable[int] | None = None,
     realtime: int | None = None,
 ) -> Settings:
@@ -171,6 +194,8 @@ def settings(
         library=None if library is None else path_text(library, "library"),
         vendor_version=version_text(vendor_version),
         stale_after=seconds(stale_after, "stale_after"),
+        on_stale=stale_answer(on_stale),
+        any_hour=bool(any_hour),
         cpus=vendor_cpus,
         realtime=priority,
     )

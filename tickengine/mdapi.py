@@ -41,7 +41,8 @@ class MdApi(InProcessApi):
         name: name of the log, for others to attach; default random.
         capacity: ticks kept in the log.
         production: for libraries from 6.7.11 on: production (True) or evaluation front.
-        stale_after: seconds without a tick after which the state becomes ``stale``; None never.
+        stale_after: seconds without a tick, in trading hours, after which the state becomes ``stale``; None never.
+        any_hour: silence counts at any hour: for fronts that send ticks at any hour, in tests.
 
     Raises:
         ConfigError: an argument is wrong; nothing has been started.
@@ -73,6 +74,7 @@ class MdApi(InProcessApi):
         production: bool = True,
         vendor_version: str = "",
         stale_after: float | None = None,
+        any_hour: bool = False,
     ) -> None:
         password, auth_code = hidden(password), hidden(auth_code)
         given = locals()

@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -190,3 +191,17 @@ def product_of(instrument_id: str | bytes, exchange_id: str = "", day: str | Non
     if first is None or second is None or first.Sessions != second.Sessions:
         return None
     return first if first.PriceTick == second.PriceTick else dataclasses.replace(first, PriceTick=math.nan)
+
+
+def products_of(instrument_ids: Iterable[str | bytes]) -> tuple[Product, ...]:
+    """The products of these instruments, today, one entry each; of all there are if none is known."""
+    from .instruments import parse_instrument
+
+    found: dict[str, Product] = {}
+    for instrument in instrument_ids:
+        letters = parse_instrument(instrument).ProductID
+        if letters and letters not in found:
+            product = product_of(instrument)
+            if product is not None:
+                found[letters] = product
+    return tuple(found.values()) or product_table()

@@ -10,6 +10,7 @@ from preloaded import RECV, VendorFault
 
 from tickengine import Closed, Event, TickEngine, TickQueue, _watchdog
 from tickengine.front import Front, NumberedMarket
+from tickengine.words import EXIT_SILENT
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(180)]
 
@@ -75,3 +76,44 @@ def test_a_crash_inside_the_genuine_library_costs_one_process(
             _goes_on(running)
         (lost,) = [e for e in _events(queue) if e.name == "engine_lost"]
     assert vendor_fault.happened == 1 and (lost.Value, lost.Reason, lost.Text) == (-number, 0, "")
+
+
+def test_a_network_thread_that_hangs_is_silence_and_a_new_process_ends_it(
+    genuine: str, vendor_fault: VendorFault, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TickQueue(events=True) as queue:
+        with (
+            Front(NumberedMarket(IDS), rate=500) as front,
+            engine_on(
+                front.address, genuine, IDS, [queue], stale_after=3, on_stale="restart", any_hour=True
+            ) as running,
+        ):
+            running.wait_live()
+            vendor_fault.plan("hang", RECV)
+            _goes_on(running)
+            epoch = running.status()["epoch"]
+        events = _events(queue)
+    assert vendor_fault.happened == 1 and epoch == 2
+    names = [e.name for e in events]
+    assert names.index("stale") < names.index("engine_lost") < names.index("engine_started", 1)
+    (lost,) = [e for e in events if e.name == "engine_lost"]
+    assert lost.Value == EXIT_SILENT and "no tick" in lost.words and "没有行情" in lost.words_zh
+    assert "s without a tick; starting it again in" in caplog.text
+
+
+def test_a_login_that_the_network_thread_never_answers_is_silence_too(
+    genuine: str, vendor_fault: VendorFault, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Front(NumberedMarket(IDS), rate=500) as front,
+        engine_on(front.address, genuine, IDS, [], stale_after=3, on_stale="restart", any_hour=True) as running,
+    ):
+        running.wait_live()
+        front.delay_answers(3600)
+        front.cut()
+        front.wait_until(logins=2, timeout=20)
+        vendor_fault.plan("hang", RECV)
+        front.delay_answers(0)
+        wait_for(lambda: vendor_fault.happened == 1, "the hang over the answer")
+        _goes_on(running)
+    assert "the login was not answered within" in caplog.text

@@ -13,7 +13,18 @@ from .._errors import ConfigError
 from .._secret import Secret, checked, secret
 from .._shim import WAIT_MODES
 from .._watchdog import check_limit
-from ..config import MAX_PASSWORD, SIZES, credential, directory, path_text, seconds, version_text
+from ..config import (
+    MAX_PASSWORD,
+    SIZES,
+    STALE,
+    check_stale,
+    credential,
+    directory,
+    path_text,
+    seconds,
+    stale_answer,
+    version_text,
+)
 from .checks import LOOPBACK, address, capacity, check_writable, flag_of, no_placeholder
 from .choice import Choice, as_list, chosen, filter_of
 from .document import Document, read
@@ -205,10 +216,13 @@ class _Planning:
                 options["realtime"] = get("engine", "realtime")
         with at("engine", "stale_after"):
             options["stale_after"] = seconds(_or_never(get("engine", "stale_after")), "stale_after")
+            with at("engine", "on_stale"):
+                options["on_stale"] = stale_answer(get("engine", "on_stale") or STALE[0])
+                check_stale(options["stale_after"], options["on_stale"], get("engine", "restart") is not False)
         if self._values.has("engine", "watchdog"):
             with at("engine", "watchdog"):
                 options["watchdog"] = check_limit(_or_never(get("engine", "watchdog")))
-        for name in ("production", "restart", "core_dumps"):
+        for name in ("production", "restart", "core_dumps", "any_hour"):
             if self._values.has("engine", name):
                 options[name] = get("engine", name)
         page_dir = ""

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._errors import NotFoundError, TickEngineError
-from ..instruments import parse_instrument
+from ..hours import open_for
 from ..log import TickLog
-from ..products import Product, product_of, product_table
+from ..products import Product, products_of
 from .age import last_tick_age
-from .hours import open_for
 
 LIVE, DOUBTFUL, DEAD = 0, 1, 2
 MAX_AGE_S = 60.0
@@ -58,14 +57,7 @@ def judge(
 
 def products_seen(log: TickLog) -> Iterable[Product]:
     """The products of the instruments that have ticked; before the first tick, and if none is known, all."""
-    found: dict[str, Product] = {}
-    for entry in log.instruments():
-        letters = parse_instrument(entry["InstrumentID"]).ProductID
-        if letters and letters not in found:
-            product = product_of(entry["InstrumentID"])
-            if product is not None:
-                found[letters] = product
-    return tuple(found.values()) or product_table()
+    return products_of(entry["InstrumentID"] for entry in log.instruments())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

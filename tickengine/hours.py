@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from ..products import Product
-from ..trading_calendar import covered, has_night_session, is_trading_day, next_trading_day
+from .products import Product
+from .trading_calendar import covered, has_night_session, is_trading_day, next_trading_day
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _MORNING = 6 * 3600  # before it, a session is the rest of a night
