@@ -1,4 +1,4 @@
-"""Faults inside the genuine vendor library: a small library before libc whose send() and recv() do as they are told.
+"""Faults inside the genuine vendor library: a small library before libc whose functions do as they are told.
 
 Only calls that the vendor library makes are touched, so a fault comes on the thread and at the place where the
 library's own would: in a request, or on its network thread.
@@ -20,10 +20,12 @@ SOURCE = r"""
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,7 +33,7 @@ SOURCE = r"""
 
 static volatile struct {
     long fault, done, cut;
-    char in[32];  /* "recv", or what a packet that is sent contains */
+    char in[32];  /* "recv", a thread's name, or what a packet that is sent contains */
 } * told;
 
 __attribute__((constructor)) static void find(void) {
@@ -63,6 +65,17 @@ static void fail(void) {
     }
 }
 
+/* What a request takes before it hands its packet over. */
+int pthread_spin_lock(pthread_spinlock_t* lock) {
+    static int (*real)(pthread_spinlock_t*);
+    char name[16];
+    if (!real) real = (int (*)(pthread_spinlock_t*))dlsym(RTLD_NEXT, "pthread_spin_lock");
+    if (told && told->fault && !prctl(PR_GET_NAME, name) && !strcmp(name, (const char*)told->in) &&
+        the_vendors(__builtin_return_address(0)))
+        fail();
+    return real(lock);
+}
+
 ssize_t send(int fd, const void* data, size_t size, int flags) {
     if (told && told->fault && the_vendors(__builtin_return_address(0)) &&
         memmem(data, size, (const void*)told->in, strlen((const char*)told->in)))
@@ -81,6 +94,7 @@ ssize_t recv(int fd, void* data, size_t size, int flags) {
 
 FAULTS = {"hang": 1, "abort": 2, "segmentation fault": 3, "hold until cut": 4}
 RECV = "recv"
+SENDER = "tk-sender"
 
 
 class VendorFault:
@@ -105,7 +119,8 @@ class VendorFault:
         monkeypatch.setenv("LD_PRELOAD", str(library))
 
     def plan(self, fault: str, where: str) -> None:
-        """*where*: `RECV`, or text of the packet in whose send() it happens."""
+        """*where*: `RECV`: on the network thread; `SENDER`: on the thread that sends orders, in a request; else a
+        text of the packet in whose send() it happens."""
         self._told[24:56] = where.encode().ljust(32, b"\0")
         self._told[:8] = struct.pack("q", FAULTS[fault])
 
