@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,8 @@ from hypothesis import HealthCheck, settings
 from tickengine import vendor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from preloaded import VendorFault
 
 # No example is wrong for having been slow.
 settings.register_profile("tickengine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -102,3 +105,10 @@ def realtime_permitted() -> None:
     except OSError as error:
         pytest.skip(f"the kernel refuses SCHED_FIFO with priority 10: {error.strerror} (ulimit -r, CAP_SYS_NICE)")
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+@pytest.fixture
+def vendor_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VendorFault:
+    """For processes that the test starts."""
+    (tmp_path / "fault").mkdir()
+    return VendorFault(tmp_path / "fault", monkeypatch)

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from ._errors import ConfigError, EngineError, TickEngineError
+from ._errors import ConfigError, EngineError, SilentFeed, TickEngineError
 from ._secret import forget_variable
 from ._watchdog import BEAT_S, Pulse
 from .flow import open_private
+from .words import EXIT_SILENT
 
 CHILD_LOG = "engine.log"
 _LOG_LIMIT = 4 << 20
@@ -179,7 +180,8 @@ class Child:
         self._connection = connection
         self.reporter = reporter
         self._pulse = pulse
-        self._stop = self._signalled = self._broken = False
+        self._stop = self._signalled = False
+        self._broken = EXIT_STOPPED  # or the status that it ends with
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
         self._parent_pid = 0
@@ -228,7 +230,7 @@ class Child:
         elif not self._broken:
             session.release()
         if self._broken and not orphaned and not self._signalled:
-            return EXIT_BROKEN  # what it wrote to stays open: a successor goes on with it
+            return self._broken  # what it wrote to stays open: a successor goes on with it
         self.end(session)
         if orphaned or (self._signalled and not self._parent_answers(parent)):
             self.tidy()
@@ -239,11 +241,14 @@ class Child:
     def _run_session(self, session: Working) -> None:
         try:
             session.run()
+        except SilentFeed as silent:
+            self.reporter.send("silent", silent.seconds)
+            self._broken = EXIT_SILENT
         except ConfigError as error:  # would be the same in the next process
             session.failure = str(error)
         except Exception:
             logger.exception("the session broke off")
-            self._broken = True
+            self._broken = EXIT_BROKEN
         self._wake()
 
     def _on_signal(self, _number: int, _frame: object) -> None:

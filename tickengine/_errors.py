@@ -79,6 +79,14 @@ class EngineError(TickEngineError):
     """The engine process could not start, or gave up. The text says why."""
 
 
+class SilentFeed(Exception):
+    """Not for users: the session ends because no tick came for *seconds*."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class RecordingError(TickEngineError):
     """A recording is missing, damaged, foreign, in use, or cannot be written. The text says which, and where."""
 

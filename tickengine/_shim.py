@@ -16,7 +16,7 @@ from typing import Any, cast
 from . import _shim_td
 from ._errors import ShimError, TickEngineError, from_status
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 TAKE_OK, TAKE_EMPTY, TAKE_AGAIN, TAKE_ENDED, TAKE_ORPHANED, TAKE_RETIRED, TAKE_INTERRUPTED = range(7)
 LOOK = -100  # tk_reader_spin: the state says why there is nothing

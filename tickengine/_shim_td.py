@@ -73,6 +73,7 @@ TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
     ("tk_td_wake", None, (_P,)),
     ("tk_td_sender_gate", "status", (_P, _I32, _I32, _I64, _I32)),
     ("tk_td_sender_open", _I32, (_P,)),
+    ("tk_td_order_calls", _U64, (_P,)),
     ("tk_td_insert", "status", (_P, _S, _U64, ct.POINTER(_I64), _PI32)),
     ("tk_td_action", "status", (_P, _S, _U64, _PI32)),
     ("tk_td_sender_start", "status", (_P, _P, _I32)),
@@ -82,4 +83,4 @@ TABLE: list[tuple[str, Any, tuple[Any, ...] | None]] = [
 ]
 
 # Shorter than giving the GIL away and taking it back.
-NEVER_BLOCKS = frozenset({"tk_tlog_head", "tk_ring_put", "tk_ring_waiting", "tk_td_sender_open"})
+NEVER_BLOCKS = frozenset({"tk_tlog_head", "tk_ring_put", "tk_ring_waiting", "tk_td_sender_open", "tk_td_order_calls"})

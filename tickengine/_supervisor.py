@@ -26,6 +26,7 @@ from ._inprocess import JOIN_HINT
 from ._signals import Latch
 from ._spawn import SpawnedProcess
 from ._watchdog import LOOK_S, Watchdog, check_limit
+from .words import EXIT_SILENT
 
 logger = logging.getLogger("tickengine")
 
@@ -66,6 +67,7 @@ class Supervised:
         self._ended = Latch()
         self._failure = ""
         self._restarts = 0
+        self._silence = 0.0  # that the process has ended itself for
         self._printed = 0  # what the process's log held before the present process
         self._wake_r = self._wake_w = -1
 
@@ -185,6 +187,7 @@ class Supervised:
                 self._watchdog.close()
             self._connection, self._process = ours, process
         self._watchdog = Watchdog(self._watchdog_limit, process.pid, beats)
+        self._silence = 0.0
 
     def _await_ready(self) -> None:
         ours, process = self._connection, self._process
@@ -246,11 +249,15 @@ class Supervised:
                 if status == EXIT_FAILED and not self._failure:
                     self._failure = f"the {self._kind} process gave up"
                 break
-            if time.monotonic() - started - watchdog.silent > _HEALTHY_S:
+            if time.monotonic() - started - watchdog.silent - self._silence > _HEALTHY_S:
                 attempt = 0
             if hung:
                 where = f" in the vendor library's {watchdog.call}" if watchdog.call else ""
                 words = f"the {self._kind} process {process.pid} hung{where} for {watchdog.silent:.0f} s and was killed"
+            elif status == EXIT_SILENT:
+                words = (
+                    f"the {self._kind} process {process.pid} ended itself after {self._silence:.0f} s without a tick"
+                )
             else:
                 words = f"the {self._kind} process {process.pid} died with {_status_words(status)}{self._last_words()}"
             self._report_lost(status, watchdog if hung else None)
@@ -292,6 +299,8 @@ class Supervised:
                     self._log_line(content)
                 elif kind == "stuck":
                     watchdog.call = content
+                elif kind == "silent":
+                    self._silence = content
                 elif kind == "failure":
                     self._failure = content
                 elif kind == "leaving":

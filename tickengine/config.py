@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from . import placement
 from ._checks import check_instruments
 from ._errors import ConfigError
 from ._secret import Secret, checked
+from .products import OwnHours, Session
 
 _FRONT = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})/?")
 
@@ -93,6 +94,36 @@ def seconds(value: Any, name: str) -> float | None:
     return value
 
 
+STALE = ("tell", "restart")
+
+
+def stale_answer(value: Any) -> str:
+    if not isinstance(value, str) or value not in STALE:
+        raise ConfigError(f"on_stale must be {' or '.join(map(repr, STALE))}, not {value!r}")
+    return value
+
+
+def check_stale(stale_after: float | None, on_stale: str, restart: bool) -> None:
+    """Raises `ConfigError` for what cannot be together."""
+    if on_stale != "restart":
+        return
+    if stale_after is None:
+        raise ConfigError("on_stale must be 'tell' without stale_after: give the seconds of silence that are too many")
+    if not restart:
+        raise ConfigError("on_stale must be 'tell' with restart=False: the two contradict each other")
+
+
+def _own_hours(value: Any) -> OwnHours:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(spans, tuple) and spans and all(isinstance(s, Session) for s in spans)
+        for name, spans in value.items()
+    ):
+        raise ConfigError('hours must be sessions by ProductID, such as {"rb": product.Sessions}')
+    return dict(value)
+
+
 def version_text(value: Any) -> str:
     text = _text(value, "vendor_version")
     if "\0" in text:
@@ -125,6 +156,9 @@ class Settings:
     library: str | None = None
     vendor_version: str = ""
     stale_after: float | None = None
+    on_stale: str = STALE[0]
+    any_hour: bool = False
+    hours: OwnHours = field(default_factory=dict)
     cpus: tuple[int, ...] | None = None
     realtime: int | None = None
 
@@ -145,6 +179,9 @@ def settings(
     library: str | None = None,
     vendor_version: str = "",
     stale_after: float | None = None,
+    on_stale: str = STALE[0],
+    any_hour: bool = False,
+    hours: OwnHours | None = None,
     cpus: int | str | Iterable[int] | None = None,
     realtime: int | None = None,
 ) -> Settings:
@@ -171,6 +208,9 @@ def settings(
         library=None if library is None else path_text(library, "library"),
         vendor_version=version_text(vendor_version),
         stale_after=seconds(stale_after, "stale_after"),
+        on_stale=stale_answer(on_stale),
+        any_hour=bool(any_hour),
+        hours=_own_hours(hours),
         cpus=vendor_cpus,
         realtime=priority,
     )

@@ -14,9 +14,10 @@ from ._checks import check_instruments
 from ._engine_process import Orders, engine_main
 from ._feeding import Feeding
 from ._secret import Secret, hidden, variables_with
-from .config import settings
+from .config import STALE, check_stale, settings
 from .flow import temporary_directory
 from .log import DEFAULT_CAPACITY
+from .products import OwnHours
 
 logger = logging.getLogger("tickengine")
 
@@ -33,7 +34,11 @@ class TickEngine(Feeding):
         production: for libraries from 6.7.11 on: production (True) or evaluation front.
         restart: start the process again, after growing pauses, if it dies without being told to.
         vendor_version: believe this version instead of the library's own.
-        stale_after: seconds without a tick after which the state becomes ``stale``; None never.
+        stale_after: seconds without a tick, in trading hours, after which the state becomes ``stale``; None never.
+        on_stale: ``"tell"``: nothing more than that; ``"restart"``: the engine process is ended and started again
+            after growing pauses, which connects, logs in and subscribes anew.
+        any_hour: silence counts at any hour: for fronts that send ticks at any hour, in tests.
+        hours: sessions in place of the product table's, by ProductID: ``{"rb": product.Sessions}``.
         cpus: the CPU or CPUs for the vendor library's threads, as a number, several, or ``"2-3,5"``. The engine
             process's other threads keep off them where they can.
         realtime: `SCHED_FIFO` priority, 1 to 99, for the vendor library's threads. Without *cpus* they may
@@ -69,6 +74,9 @@ class TickEngine(Feeding):
         restart: bool = True,
         vendor_version: str = "",
         stale_after: float | None = None,
+        on_stale: str = STALE[0],
+        any_hour: bool = False,
+        hours: OwnHours | None = None,
         cpus: int | str | Iterable[int] | None = None,
         realtime: int | None = None,
         core_dumps: bool = False,
@@ -89,9 +97,13 @@ class TickEngine(Feeding):
             production=production,
             vendor_version=vendor_version,
             stale_after=stale_after,
+            on_stale=on_stale,
+            any_hour=any_hour,
+            hours=hours,
             cpus=cpus,
             realtime=realtime,
         )
+        check_stale(stale_after, on_stale, restart)
         super().__init__("md", name, capacity, md_queue_list, restart, watchdog)
         self._library, self._library_source = vendor.resolve(library)
         self._core_dumps = core_dumps

@@ -17,6 +17,7 @@ from .config import MAX_PASSWORD, settings
 from .flow import FlowDirectory
 from .forward import check_queue_list, place_for, start_forwarder
 from .log import DEFAULT_CAPACITY, TickLog
+from .products import OwnHours
 from .queue import TickQueue
 from .session import Session
 
@@ -41,7 +42,9 @@ class MdApi(InProcessApi):
         name: name of the log, for others to attach; default random.
         capacity: ticks kept in the log.
         production: for libraries from 6.7.11 on: production (True) or evaluation front.
-        stale_after: seconds without a tick after which the state becomes ``stale``; None never.
+        stale_after: seconds without a tick, in trading hours, after which the state becomes ``stale``; None never.
+        any_hour: silence counts at any hour: for fronts that send ticks at any hour, in tests.
+        hours: sessions in place of the product table's, by ProductID: ``{"rb": product.Sessions}``.
 
     Raises:
         ConfigError: an argument is wrong; nothing has been started.
@@ -73,6 +76,8 @@ class MdApi(InProcessApi):
         production: bool = True,
         vendor_version: str = "",
         stale_after: float | None = None,
+        any_hour: bool = False,
+        hours: OwnHours | None = None,
     ) -> None:
         password, auth_code = hidden(password), hidden(auth_code)
         given = locals()

@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -225,3 +225,20 @@ def product_of(
     if first is None or second is None or first.Sessions != second.Sessions:
         return None
     return first if first.PriceTick == second.PriceTick else dataclasses.replace(first, PriceTick=math.nan)
+
+
+def products_of(instrument_ids: Iterable[str | bytes], hours: OwnHours | None = None) -> tuple[Product, ...]:
+    """The products of these instruments, today, one entry each; of all there are if none is known.
+
+    *hours*: as in `product_table`.
+    """
+    from .instruments import parse_instrument
+
+    found: dict[str, Product] = {}
+    for instrument in instrument_ids:
+        letters = parse_instrument(instrument).ProductID
+        if letters and letters not in found:
+            product = product_of(instrument, hours=hours)
+            if product is not None:
+                found[letters] = product
+    return tuple(found.values()) or product_table(hours=hours)

@@ -24,12 +24,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from . import _shim, probe_front, rules
-from ._errors import ConfigError
+from ._errors import ConfigError, SilentFeed
 from ._secret import Secret
 from ._shim import Callback_, lib, new_handle
 from .callbacks import call_of
 from .config import Settings
+from .hours import open_for
 from .log import TickLog
+from .products import products_of
 from .subscriptions import Subscriptions
 from .vendor_api import NOT_CONNECTED, VendorApi
 from .words import EVENT_CODES, decode, disconnect_reason, error_words
@@ -49,6 +51,7 @@ PROBE_AGAIN_S = 15.0
 SUBSCRIBE_BATCH = 500
 CLOCK_STEP_S = 5.0
 _STEP_S = 1.0
+_MOST_COUNTED_S = 2 * _STEP_S  # of the time between two looks: a process that stood still has heard nothing either
 _EVENT_TEXT = 340
 
 # Login refusals that pass by themselves: wait and try again.
@@ -102,8 +105,10 @@ class Session:
         self._timers: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
         self._status_written: dict[str, Any] = {}
-        self._last_ticks = (0, time.monotonic())
-        self._last_second = 0.0
+        self._ticks = 0
+        self._silence = 0.0  # seconds in which a tick, or an answer before the first, could have come and did not
+        self._login_unanswered = False
+        self._last_second = time.monotonic()
         self._wall_clock = _wall_clock()
         self._stopping = False
         today = rules.own_rules()  # read first: between a new writer and its first word the old status stands
@@ -167,7 +172,10 @@ class Session:
             lib().writer_close(self._writer)
 
     def run(self) -> None:
-        """Take callbacks and keep deadlines until `stop` or a failure that is final."""
+        """Take callbacks and keep deadlines until `stop` or a failure that is final.
+
+        Raises `SilentFeed` when silence is to be answered with a restart.
+        """
         while not self._stopping and self.state != "failed":
             self.step(_STEP_S)
 
@@ -225,7 +233,8 @@ class Session:
 
     def _forget_connection(self) -> None:
         self._book.forget_connection()
-        self._live_announced = False
+        self._live_announced = self._login_unanswered = False
+        self._silence = 0.0
         for name in ("login_send", "login_answer", "acks", "refused"):
             self._timers.pop(name, None)
             self._attempts.pop(name, None)
@@ -274,6 +283,9 @@ class Session:
             again = self.state != "connected"
             self._timers.pop("login_answer", None)
             self._attempts.pop("login_cut", None)
+            self._login_unanswered = False
+            if not again:
+                self._silence = 0.0
             if accepted and not again:
                 self.logins += 1
                 self.front_error = ""
@@ -384,6 +396,8 @@ class Session:
             # Before the login it is the answer to a request meant for the connection before this one. All is
             # asked for after the login; a refusal noted here would wait for its pause.
             counts = c.has_data and self.state in LOGGED_IN_STATES
+            if self.state == "logged_in":
+                self._silence = 0.0
             if counts and self._book.answered(instrument, c.error_id) and c.error_id != 0:
                 if "refused" not in self._timers:
                     self._set_timer("refused", _pause(2 + self._attempts.get("refused", 0)))
@@ -405,7 +419,7 @@ class Session:
         self._live_announced = True
         self._event("subscribed", value=acknowledged)
         logger.info("subscribed: %d acknowledged, %d refused", acknowledged, refused)
-        self._last_ticks = (self._last_ticks[0], time.monotonic())
+        self._silence = 0.0
         self._set_state("live")
 
     # ---- deadlines -----------------------------------------------------------------------------
@@ -423,11 +437,12 @@ class Session:
         with self._lock:
             if self._api is None:
                 return
-            if now - self._last_second >= 1.0:
+            passed = now - self._last_second
+            if passed >= 1.0:
                 self._last_second = now
                 lib().clock_refresh()
                 self._watch_wall_clock()
-                self._watch_silence(now)
+                self._watch_silence(passed)
             for name in [n for n, when in self._timers.items() if when <= now]:
                 del self._timers[name]
                 _TIMERS[name](self)
@@ -439,6 +454,7 @@ class Session:
     def _login_overdue(self) -> None:
         if self.state == "connected":
             pause = _pause(self._attempt("login"))
+            self._login_unanswered = True
             self._event("login_overdue")
             self._set_timer("login", pause)
             self._trouble(f"the login was not answered within {LOGIN_DEADLINE_S:g} s; next try in {pause:g} s")
@@ -497,17 +513,35 @@ class Session:
         if abs(step) >= CLOCK_STEP_S:
             logger.warning("the wall clock has been set %s by %.0f s", "forward" if step > 0 else "back", abs(step))
 
-    def _watch_silence(self, now: float) -> None:
+    def _watch_silence(self, passed: float) -> None:
         ticks = int(self._log.info().ticks)
-        if ticks != self._last_ticks[0]:
-            self._last_ticks = (ticks, now)
+        if ticks != self._ticks:
+            self._ticks, self._silence = ticks, 0.0
             if self.state == "stale":
                 self._set_state("live")
-        silent, limit = now - self._last_ticks[1], self.settings.stale_after
-        if limit is not None and self.state == "live" and silent > limit:
-            logger.warning("no tick for %.0f s", silent)
-            self._event("stale", value=int(silent))
+        if not self._ticks_may_come():
+            self._silence = 0.0
+            return
+        self._silence += min(passed, _MOST_COUNTED_S)
+        limit, restart = self.settings.stale_after, self.settings.on_stale == "restart"
+        if limit is None or self._silence <= limit or not (self.state == "live" or restart):
+            return
+        if not self.settings.any_hour:  # what lies before the session began is none
+            self._silence = min(self._silence, open_for(products_of(self._book.asked, self.settings.hours)))
+            if self._silence <= limit:
+                return
+        if self.state == "live":
+            logger.warning("no tick for %.0f s", self._silence)
+            self._event("stale", value=int(self._silence))
             self._set_state("stale")
+        if restart:
+            raise SilentFeed(self._silence)
+
+    def _ticks_may_come(self) -> bool:
+        """Or what comes before them: an answer to the login that is overdue. A refusal is an answer."""
+        if self.state in LOGGED_IN_STATES:
+            return len(self._book.refused) < len(self._book.asked)
+        return self._login_unanswered
 
     # ---- telling -------------------------------------------------------------------------------
 

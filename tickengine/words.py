@@ -81,6 +81,9 @@ ERRORS: dict[int, tuple[str, str, str]] = {
     6023: ("AFTER_LOGIN", "logged in already", "已登录"),
 }
 
+EXIT_SILENT = 5
+"""Exit status of an engine process that ended itself because no tick came."""
+
 _EVENT_WORDS: dict[str, tuple[str, str]] = {
     "engine_started": ("engine started (epoch {e.Epoch})", "引擎已启动（第 {e.Epoch} 代）"),
     "front_connected": ("front connected", "前置已连接"),
@@ -97,6 +100,10 @@ _EVENT_WORDS: dict[str, tuple[str, str]] = {
     "engine_hung": (
         "engine process lost (exit status {e.Value}): it hung{where} for {e.Reason} s and was killed",
         "引擎进程丢失（退出状态 {e.Value}）：停滞{where} {e.Reason} 秒，已被终止",
+    ),
+    "engine_silent": (
+        "engine process ended itself (exit status {e.Value}): no tick came",
+        "引擎进程自行结束（退出状态 {e.Value}）：没有行情",
     ),
     "engine_stopped": ("engine stopped", "引擎已停止"),
     "ack_overdue": ("{e.Value} subscriptions not acknowledged in time", "{e.Value} 个订阅未按时确认"),
@@ -121,8 +128,10 @@ def error_words(error_id: int, message: str = "", language: str = "en") -> str:
 
 def event_text(event: Event, language: str) -> str:
     """An event in words."""
-    hung = event.name == "engine_lost" and event.Reason > 0
-    template = _EVENT_WORDS.get("engine_hung" if hung else event.name)
+    name = event.name
+    if name == "engine_lost":
+        name = "engine_hung" if event.Reason > 0 else "engine_silent" if event.Value == EXIT_SILENT else name
+    template = _EVENT_WORDS.get(name)
     if template is None:
         return event.name
     message = event.Text if event.name in ("login_refused", "error") else ""

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define TK_API __attribute__((visibility("default")))
-#define TK_ABI_VERSION 5
+#define TK_ABI_VERSION 6
 
 enum {
     TK_OK = 0,
@@ -643,6 +643,9 @@ TK_API int32_t tk_td_sender_gate(tk_td *td, int32_t front_id, int32_t session_id
                                  int32_t open);
 /* 1: orders are let through. */
 TK_API int32_t tk_td_sender_open(tk_td *td);
+/* Grows with each order and action that is sent. Its last two bits: 1, 2: a ReqOrderInsert, a ReqOrderAction has been
+ * called and has not returned; 0: neither. */
+TK_API uint64_t tk_td_order_calls(tk_td *td);
 /* Send a canonical InputOrder: OrderRef and RequestID are filled in, the journal has sending_order before it
  * leaves and sent_order after. TK_OK: the vendor's method was called, *rc is its code; not 0: it did not leave.
  * Anything else: it was not called, and the journal has order_not_sent with the reason. */

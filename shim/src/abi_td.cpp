@@ -213,6 +213,8 @@ int32_t tk_td_sender_gate(tk_td* td, int32_t front_id, int32_t session_id, int64
 
 int32_t tk_td_sender_open(tk_td* td) { return td->api.gate_open() ? 1 : 0; }
 
+uint64_t tk_td_order_calls(tk_td* td) { return td->api.order_calls(); }
+
 int32_t tk_td_insert(tk_td* td, const void* input_order, uint64_t client_id, int64_t* order_ref, int32_t* rc) {
     return guarded("tk_td_insert", [&] { return td->api.insert(static_cast<const char*>(input_order), client_id, order_ref, rc); });
 }

@@ -60,6 +60,7 @@ public:
     // orders
     std::int32_t gate(std::int32_t front_id, std::int32_t session_id, std::int64_t next_order_ref, bool open);
     bool gate_open() const { return gate_.load(std::memory_order_relaxed); }
+    std::uint64_t order_calls() const { return order_calls_.load(std::memory_order_relaxed); }
     std::int64_t next_order_ref() const { return next_ref_.load(std::memory_order_relaxed); }
     std::int32_t insert(const char* canonical, std::uint64_t client_id, std::int64_t* order_ref, std::int32_t* rc);
     std::int32_t action(const char* canonical, std::uint64_t client_id, std::int32_t* rc);
@@ -111,6 +112,7 @@ private:
     std::mutex sending_;  // one order at a time: their order in the journal is the one they leave in
     std::atomic<std::int64_t> next_ref_{1};
     std::int32_t next_request_ = kFirstOrderRequest;
+    std::atomic<std::uint64_t> order_calls_{0};  // for whoever asks whether one of them does not return
     std::vector<char> request_;  // the vendor's struct, and zeros behind it
 
     Ring* ring_ = nullptr;

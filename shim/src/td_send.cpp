@@ -158,7 +158,10 @@ std::int32_t TdApi::send(const Way& way, const char* original, std::uint64_t cli
         next_ref_.store(ref + 1, std::memory_order_relaxed);
         if (order_ref != nullptr) *order_ref = ref;
     }
+    const std::uint64_t calls = order_calls_.load(std::memory_order_relaxed);
+    order_calls_.store(calls + (way.type == kInputOrder ? 1 : 2), std::memory_order_relaxed);
     *rc = call_request(slot(way.method), api_, request_.data(), request_id);
+    order_calls_.store(calls + 4, std::memory_order_relaxed);
     TradeEntry sent;
     sent.kind = way.sent;
     sent.client_id = client_id;

@@ -73,6 +73,10 @@ def test_malformed_front_address(front: Any) -> None:
         ({"md_queue_list": [object()]}, r"md_queue_list\[0\] is a object"),
         ({"name": "a/b"}, "name 'a/b' cannot be used"),
         ({"stale_after": -1}, "stale_after"),
+        ({"hours": {"rb": "09:00-15:00"}}, "hours must be sessions by ProductID"),
+        ({"on_stale": "kill"}, "on_stale must be 'tell' or 'restart', not 'kill'"),
+        ({"on_stale": "restart"}, "on_stale must be 'tell' without stale_after"),
+        ({"on_stale": "restart", "stale_after": 5, "restart": False}, "on_stale must be 'tell' with restart=False"),
     ],
 )
 def test_wrong_argument(changes: dict[str, Any], words: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from feed_support import IDS, api_on, wait_for
 
 from tickengine import Closed, Event, MdApi, TickQueue, session
 from tickengine.front import Front, NumberedMarket, fields, wire
+from tickengine.products import Product, Session
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(90)]
 
@@ -123,7 +124,7 @@ def test_answers_are_no_ticks_and_silence_is_seen_all_the_same(
     """One instrument is refused and asked for again and again, more often than the limit of silence."""
     monkeypatch.setattr(session, "PAUSES_S", (0.3,) * 7)
     front.refuse_subscription([IDS[3]])
-    with api_on(front.address, genuine, IDS, [queue], stale_after=2.0) as api:
+    with api_on(front.address, genuine, IDS, [queue], stale_after=2.0, any_hour=True) as api:
         _state(api, "live")
         front.pause()
         _state(api, "stale")
@@ -139,3 +140,43 @@ def test_answers_are_no_ticks_and_silence_is_seen_all_the_same(
         front.refuse_subscription([])
         wait_for(lambda: api.status()["subscribed"] == len(IDS), "the refused one acknowledged")
     assert _events(queue, "stale") == []
+
+
+def test_silence_counts_in_trading_hours_of_what_is_subscribed(
+    genuine: str, front: Front, queue: TickQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_s, looks, own = [0.0], [], (Session(9 * 3600, 10 * 3600),)
+
+    def open_for(products: Iterable[Product]) -> float:
+        looks.append({p.ProductID: p.Sessions for p in products})
+        return open_s[0]
+
+    monkeypatch.setattr(session, "open_for", open_for)
+    with api_on(front.address, genuine, IDS, [queue], stale_after=1.0, hours={"rb": own}) as api:
+        _state(api, "live")
+        front.pause()
+        wait_for(lambda: len(looks) >= 3, "three times too much silence, if a session were under way")
+        assert api.status()["state"] == "live" and set(looks[0]) == {"rb", "IF", "m", "SR"}
+        assert looks[0]["rb"] == own != looks[0]["m"]
+        open_s[0] = 1e9
+        _state(api, "stale")
+    assert len(_events(queue, "stale")) == 1
+
+
+def test_without_a_subscription_there_is_no_silence(
+    genuine: str, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silences: list[float] = []
+    watch = session.Session._watch_silence
+
+    def look(self: session.Session, passed: float) -> None:
+        watch(self, passed)
+        silences.append(self._silence)
+
+    monkeypatch.setattr(session.Session, "_watch_silence", look)
+    with api_on(front.address, genuine, IDS, stale_after=1.0, any_hour=True) as api:
+        _state(api, "live")
+        api.UnSubscribeMarketData(IDS)
+        silences.clear()
+        wait_for(lambda: len(silences) >= 4, "four looks")
+        assert api.status()["state"] == "live" and silences[1:] == [0.0] * (len(silences) - 1)

@@ -35,7 +35,7 @@ def test_a_good_one_is_described_and_nothing_is_started(write: Write, capsys: py
     path = write(
         'front = ["loopback", "tcp://127.0.0.1:5"]\nbroker = 1234\nuser = "007"\n'
         '[instruments]\nids = ["rb*", "IF2705"]\nmonths = 3\n[engine]\nname = "md"\nlibrary = "compatible"\n'
-        "cpus = 0\nstale_after = false\nwatchdog = false\n"
+        "cpus = 0\nstale_after = 60\non_stale = 'restart'\nwatchdog = false\n"
         '[queues.w1]\n[queues.w2]\ninstruments = "rb*"\nwait = "block"\nskip = ["SNAPSHOT", "DUPLICATE"]\n'
         'events = true\n[metrics]\nlisten = "9464"\n[logging]\nformat = "json"\nlevel = "debug"\n'
     )
@@ -45,7 +45,8 @@ def test_a_good_one_is_described_and_nothing_is_started(write: Write, capsys: py
     assert "preset loopback" in out and "http://127.0.0.1:9464/metrics" in out and "wait block, events" in out
     feed = load(path)
     assert feed.fronts == ("tcp://127.0.0.1:41213", "tcp://127.0.0.1:5") and (feed.broker, feed.user) == ("1234", "007")
-    assert feed.options["watchdog"] is None and feed.options["stale_after"] is None and feed.options["name"] == "md"
+    assert feed.options["watchdog"] is None and feed.options["name"] == "md"
+    assert [feed.options[key] for key in ("stale_after", "on_stale")] == [60, "restart"]
     assert feed.queues[1].skip == TickFlag.SNAPSHOT | TickFlag.DUPLICATE and feed.queues[0].instruments is None
     assert set(os.listdir("/dev/shm")) == before
 
@@ -146,6 +147,9 @@ def test_every_mistake_is_told_in_one_go_in_the_order_of_the_lines(write: Write)
         ("[engine]\npage_dir = \"a\\u0000b\"", "engine.page_dir: "),
         ("[engine]\ncapacity = 1", "engine.capacity: must be from 2 to"),
         ("[engine]\nname = 'x'\n[queues.x]", "queues.x: has the engine's name"),
+        ("[engine]\non_stale = 'kill'", "engine.on_stale: must be 'tell' or 'restart', not 'kill'"),
+        ("[engine]\non_stale = 'restart'", "engine.on_stale: must be 'tell' without stale_after"),
+        ("[engine]\nstale_after = 9\non_stale = 'restart'\nrestart = false", "engine.on_stale: must be 'tell' with"),
         ("[engine]\nstale_after = 0", "engine.stale_after: must be a positive number"),
         ("[engine]\nwatchdog = 0", "engine.watchdog: must be at least 5 seconds"),
         ("[instruments]\nmonths = 0", "instruments.months: must be from 1 to 60, not 0"),

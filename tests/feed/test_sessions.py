@@ -45,7 +45,9 @@ def test_own_hours_are_read_in_the_order_in_which_they_are_traded(
     assert not feed.hours.any_hour and not feed.doubts
     assert cli.main(["check", path]) == 0
     assert "sessions:     by the product tables, but own hours of rb, l_f" in capsys.readouterr().out
-    assert load(path, ["sessions.any_hour=true"]).hours.any_hour
+    assert feed.options["hours"] == feed.hours.own and not feed.options["any_hour"]
+    always = load(path, ["sessions.any_hour=true"])
+    assert always.hours.any_hour and always.options["any_hour"]
     assert load(path, ["sessions.hours.rb=['09:00-15:00']"]).hours.own["rb"] == spans("09:00-15:00")
 
 

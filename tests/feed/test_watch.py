@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tickengine import ConfigError, TickLog, cli
+from tickengine import ConfigError, TickLog, cli, hours
 from tickengine._errors import MissingPackage, SegmentError
 from tickengine.products import product_of, product_table
 from tickengine.trading_calendar import covered
-from tickengine.watch import health, hours, jsonlog, metrics
+from tickengine.watch import health, jsonlog, metrics
 from tickengine.watch.age import last_tick_age
 from tickengine.watch.service import ServiceManager
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -69,6 +70,7 @@ time_t time(time_t* out) {
 """
 
 HOUR = 3600
+SUNDAY, MONDAY = 1_795_320_000, 1_795_399_200  # 12:00 on 2026-11-22 and 10:00 on the 23rd, in China
 
 
 @pytest.fixture
@@ -153,3 +155,31 @@ def test_the_genuine_library_which_follows_the_wall_clock_connects_again_after_e
             wait_for(lambda ticks=ticks: running.status()["ticks"] > ticks + 100, "ticks")
             assert _ahead(running) == hours
         assert running.status()["restarts"] == 0
+
+
+def test_silence_ends_a_process_in_trading_hours_alone(
+    wall_clock: mmap.mmap, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A front that is well and has nothing to send: left alone on a Sunday, and not on a Monday morning."""
+
+    def set_to(day: int) -> None:
+        wall_clock[:8] = struct.pack("<q", day - int(time.time()))
+
+    set_to(SUNDAY)
+    with (
+        Front(NumberedMarket(IDS), rate=500) as front,
+        engine_on(front.address, "compatible", IDS, [], stale_after=2, on_stale="restart") as running,
+    ):
+        running.wait_live()
+        front.pause()
+        until = time.monotonic() + 8
+        wait_for(lambda: time.monotonic() > until, "four times too much silence")
+        assert (running.status()["state"], running.status()["restarts"]) == ("live", 0)
+        set_to(MONDAY)
+        wait_for(lambda: running.status()["restarts"] >= 1, "the next process")
+        monkeypatch.delenv("LD_PRELOAD")
+        front.resume()
+        ticks = running.status()["ticks"]
+        wait_for(lambda: running.status()["ticks"] > ticks + 500, "ticks again")
+        assert running.status()["epoch"] == 1 + running.status()["restarts"]
+    assert re.findall(r"starting it again in ([0-9.]+) s", caplog.text)[0] == "0.2"

@@ -56,7 +56,10 @@ def outcome(make: Callable[[], Any]) -> tuple[Any, str | None]:
         return None, str(error)
 
 
-@given(st.sampled_from([*GOOD, "page_dir", "library", "vendor_version", "stale_after", "cpus", "realtime"]), anything)
+@given(
+    st.sampled_from([*GOOD, "page_dir", "library", "vendor_version", "stale_after", "on_stale", "cpus", "realtime"]),
+    anything,
+)
 def test_any_argument_is_taken_or_named(name: str, value: Any) -> None:
     made, refusal = outcome(lambda: settings(**{**GOOD, name: value}))
     if refusal is not None:

@@ -36,7 +36,7 @@ class Clock:
 class Api:
     """Keeps what it is asked for as (method, request id); gives out what it was given."""
 
-    version, call = "v1", ""
+    version, call, order_calls = "v1", "", 0
 
     def __init__(self, world: World) -> None:
         self.world = world

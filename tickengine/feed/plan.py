@@ -13,7 +13,18 @@ from .._errors import ConfigError
 from .._secret import Secret, checked, secret
 from .._shim import WAIT_MODES
 from .._watchdog import check_limit
-from ..config import MAX_PASSWORD, SIZES, credential, directory, path_text, seconds, version_text
+from ..config import (
+    MAX_PASSWORD,
+    SIZES,
+    STALE,
+    check_stale,
+    credential,
+    directory,
+    path_text,
+    seconds,
+    stale_answer,
+    version_text,
+)
 from ..flow import check_private
 from ..log import MAX_READERS
 from ..watch.own import EVENTS, RECORDER, own_queue
@@ -108,6 +119,7 @@ class _Planning:
         queues = tuple(self._queue(name, choice, options.get("name")) for name in values.queues)
         recorder = self._recorder(choice)
         hours = hours_in(document, values, notes)
+        options.update(any_hour=hours.any_hour, hours=hours.own)
         listen = self._listen()
         log_format = self._one_of(FORMATS, "text", "logging", "format")
         log_level = self._one_of(LEVELS, "info", "logging", "level")
@@ -245,6 +257,9 @@ class _Planning:
                 options["realtime"] = get("engine", "realtime")
         with at("engine", "stale_after"):
             options["stale_after"] = seconds(_or_never(get("engine", "stale_after")), "stale_after")
+            with at("engine", "on_stale"):
+                options["on_stale"] = stale_answer(get("engine", "on_stale") or STALE[0])
+                check_stale(options["stale_after"], options["on_stale"], get("engine", "restart") is not False)
         if self._values.has("engine", "watchdog"):
             with at("engine", "watchdog"):
                 options["watchdog"] = check_limit(_or_never(get("engine", "watchdog")))

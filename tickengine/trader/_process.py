@@ -194,6 +194,10 @@ class SessionApi:
         with self._calling(name):
             return self.vendor.request(name, fields, request_id)
 
+    @property
+    def order_calls(self) -> int:
+        return self.vendor.order_calls
+
     def open_gate(self, front_id: int, session_id: int, next_order_ref: int) -> bool:
         try:
             self.vendor.open_gate(front_id, session_id, next_order_ref)

@@ -55,6 +55,7 @@ _STEP_S = 1.0
 LEAVE_S = 3.0
 """How long a connection that is ended on purpose waits for the front's word that it has everything."""
 ASKING_STATES = ("logged_in", "ready")
+ORDER_CALLS = ("", "ReqOrderInsert", "ReqOrderAction")
 CONNECTED_STATES = ("connected", "authenticated", *ASKING_STATES)
 HUNG_UP = "disconnected"
 
@@ -64,6 +65,10 @@ class Api(Protocol):
 
     version: str
     call: str
+
+    @property
+    def order_calls(self) -> int:
+        """Grows with each order and action; modulo 4 an index into `ORDER_CALLS`: what has not returned."""
 
     def init(self) -> None: ...
     def next_callback(self, timeout: float) -> Record | None: ...
@@ -106,7 +111,8 @@ class TradingSession:
         self.trading_day = ""
         self.logins = self.disconnects = self.reconciled = 0
         self.steps = 0
-        """Grows about once a second at least; stands when a call does not come back."""
+        """Grows about once a second at least; stands when a call does not come back, an order's too."""
+        self._order_calls = 0
         self.api_version = ""
         self._make_api = make_api
         self._journal = journal
@@ -169,7 +175,7 @@ class TradingSession:
     def call(self) -> str:
         """The vendor library's function that is being called, or ``""``."""
         api = self._api
-        return "" if api is None else api.call
+        return "" if api is None else api.call or ORDER_CALLS[api.order_calls % 4]
 
     def release(self) -> None:
         """Give everything back. Nobody may be in `run`."""
@@ -226,7 +232,8 @@ class TradingSession:
 
     def step(self, timeout: float) -> None:
         """Take one callback, waiting at most *timeout* seconds, and do what is due."""
-        self.steps += 1
+        if not self._order_hangs():
+            self.steps += 1
         due = min([*self._timers.values(), self._queries.step(time.monotonic())])
         wait = max(0.0, min(timeout, due - time.monotonic()))
         if self._api is None:
@@ -244,6 +251,11 @@ class TradingSession:
         for name in [n for n, when in self._timers.items() if when <= now]:
             del self._timers[name]
             _TIMERS[name](self)
+
+    def _order_hangs(self) -> bool:
+        """Orders are sent on a thread of the shim's: whether it is in the same call as at the last step."""
+        before, self._order_calls = self._order_calls, 0 if self._api is None else self._api.order_calls
+        return self._order_calls == before and before % 4 != 0
 
     def _take(self, record: Record) -> None:
         handler = _HANDLERS.get(record.kind)

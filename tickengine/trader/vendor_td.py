@@ -168,6 +168,11 @@ class TraderVendorApi:
     def gate_open(self) -> bool:
         return bool(lib().td_sender_open(self._api))
 
+    @property
+    def order_calls(self) -> int:
+        """Grows with each order and action; modulo 4: 1, 2 while ReqOrderInsert, ReqOrderAction has not returned."""
+        return int(lib().td_order_calls(self._api))
+
     def insert(self, order: Mapping[str, Value | bytes], client_id: int) -> tuple[int, int]:
         """Send an order (fields of ``InputOrder``); returns the vendor's code and the reference it got.
 

@@ -10,11 +10,10 @@ from typing import Any
 from .._errors import ConfigError, NotFoundError, TickEngineError
 from ..feed import sessions
 from ..feed.plan import engine_and_hours
-from ..instruments import parse_instrument
+from ..hours import open_for
 from ..log import TickLog
-from ..products import OwnHours, Product, product_of, product_table
+from ..products import OwnHours, Product, products_of
 from .age import last_tick_age
-from .hours import open_for
 
 LIVE, DOUBTFUL, DEAD = 0, 1, 2
 MAX_AGE_S = 60.0
@@ -63,14 +62,7 @@ def products_seen(log: TickLog, hours: OwnHours | None = None) -> Iterable[Produ
 
     *hours*: sessions in place of the tables'.
     """
-    found: dict[str, Product] = {}
-    for entry in log.instruments():
-        letters = parse_instrument(entry["InstrumentID"]).ProductID
-        if letters and letters not in found:
-            product = product_of(entry["InstrumentID"], hours=hours)
-            if product is not None:
-                found[letters] = product
-    return tuple(found.values()) or product_table(hours=hours)
+    return products_of((entry["InstrumentID"] for entry in log.instruments()), hours)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from ..products import EVENING, MORNING, Product
-from ..trading_calendar import covered, has_night_session, is_trading_day, next_trading_day
+from .products import EVENING, MORNING, Product
+from .trading_calendar import covered, has_night_session, is_trading_day, next_trading_day
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 
