@@ -22,7 +22,7 @@ from .top import command as top
 from .trader import cli as trader_cli
 from .watch import health
 from .watch.own import without_events
-from .words import clean
+from .words import complain
 
 
 def _add_vendor(parser: argparse.ArgumentParser) -> None:
@@ -150,8 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 141  # as of other programs that SIGPIPE ends: `tickengine status md | head` has what it wants
     except TickEngineError as error:
-        lines = f"tickengine: {error}".splitlines()  # there may be names of files and of instruments in them
-        print(*map(clean, lines), sep="\n", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -159,6 +159,11 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
+def complain(why: object) -> None:
+    """What a command cannot do, on stderr; there may be names of files and of instruments in it."""
+    print(*map(clean, f"tickengine: {why}".splitlines()), sep="\n", file=sys.stderr)
+
+
 texts: dict[bytes, str] = {}
 """Texts that come again and again, decoded: ids and days. The same `str` each time, so its hash is made once."""
 

@@ -261,7 +261,8 @@ def test_a_subclass_that_hides_the_constructor_is_told_so() -> None:
     [
         (["status", "nobody"], 1, "no tick log named 'nobody'"),
         (["vendor", "--library", "/nowhere.so"], 1, "does not exist"),
-        (["recording", "\x1b[31mno\x1b[0m.ticks"], 1, "?[31mno?[0m.ticks"),
+        (["orders", "\x1b[31mno"], 1, "/?[31mno' does not exist"),
+        (["run", "\x1b[31mno"], 3, "?[31mno: No such file"),
         (["demo", "--library", "nothing-here"], 1, "not installed"),
         (["front", "--instruments", "x" * 40], 2, ""),
         (["nonsense"], 2, "invalid choice"),

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from writing import Feed
 
-from tickengine import cli
+from tickengine import cli, hours
 from tickengine.feed import Mistakes, load
 from tickengine.feed.plan import engine_and_hours
 from tickengine.products import Session, product_of, product_table
-from tickengine.watch import hours
 
 Write = Callable[..., str]
 

@@ -149,6 +149,7 @@ def test_a_library_that_does_not_come_back_is_noticed(
     options = {"library": genuine_trader, "limits": NO_LIMITS, "watchdog": 10.0, "restart": False}
     with HangingEngine(front.address, *ACCOUNT, str(tmp_path / "flow"), **options) as engine:  # type: ignore[arg-type]
         engine.wait_ready()
+        front.wait_until(timeout=60, queries=1)  # that for the orders: its answer has no order yet
         front.delay_returns(600)
         order = buy(engine)
         until(engine, lambda: order.state == "sent", "sent")

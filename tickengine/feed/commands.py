@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from .. import _segments, placement, vendor
 from .._errors import ConfigError
+from ..words import complain
 from .checks import PLACEHOLDER, memory
 from .choice import span
 from .feed import Feed
@@ -56,9 +57,9 @@ def run_check(args: argparse.Namespace) -> int:
 def report(mistakes: Mistakes) -> int:
     """Each mistake as a line on stderr, and how many. Returns the exit status."""
     for line in mistakes.lines:
-        print(f"tickengine: {line}", file=sys.stderr)
+        complain(line)
     count = len(mistakes.lines)
-    print(f"tickengine: {count} mistake{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
+    complain(f"{count} mistake{'s' if count > 1 else ''}; nothing was started")
     return 1
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from ..watch.jsonlog import set_up
 from ..watch.metrics import FeedCollector, MetricsServer
 from ..watch.own import RECORDER, own_queue
 from ..watch.service import ServiceManager
+from ..words import complain
 from .commands import add_file, report
 from .feed import Feed, RecorderPlan
 from .mistakes import Mistakes
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         report(mistakes)
         return EXIT_DECIDED
     except ConfigError as error:  # it cannot be read at all
-        print(f"tickengine: {error}", file=sys.stderr)
+        complain(error)
         return EXIT_DECIDED
     set_up(feed.log_format, feed.log_level, feed.options["name"])
     for doubt in feed.doubts:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             if feed.log_format == "json":  # then whoever reads the lines reads nothing else
                 logger.error("%s", error)
             else:
-                print(f"tickengine: {error}", file=sys.stderr)
+                complain(error)
             return EXIT_DECIDED if isinstance(error, _GaveUpError) else 1
     return 0
 

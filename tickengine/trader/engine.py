@@ -235,9 +235,11 @@ class TraderEngine(Supervised, Trader):
         self.watch(None)
         super().stop(timeout)
         if self._journal is not None and os.getpid() == self._pid:
-            self._catch_up()
-            self._journal.close()
-            self._journal = None
+            try:
+                self._catch_up()
+            finally:
+                self._journal.close()
+                self._journal = None
 
     def __enter__(self) -> TraderEngine:
         self.start()

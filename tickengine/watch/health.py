@@ -13,6 +13,7 @@ from ..feed.plan import engine_and_hours
 from ..hours import open_for
 from ..log import TickLog
 from ..products import OwnHours, Product, products_of
+from ..words import complain
 from .age import last_tick_age
 
 LIVE, DOUBTFUL, DEAD = 0, 1, 2
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         name, hours = engine_and_hours(args.name, args.config)
     except ConfigError as error:  # a monitor must not take it for a feed that is well
-        print(f"tickengine: {error}", file=sys.stderr)
+        complain(error)
         return DEAD
     try:
         log = TickLog.attach(name)
