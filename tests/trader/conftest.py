@@ -9,9 +9,13 @@ import pytest
 
 from tickengine import vendor
 from tickengine.flow import FlowDirectory
+from tickengine.front.trading import TradingFront
+from tickengine.trader.engine import TraderEngine
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "vendor"))
+
+from engine_support import PRICES, engine_on
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +32,20 @@ def flow(tmp_path: Path) -> Iterator[FlowDirectory]:
     directory = FlowDirectory(str(tmp_path / "flow"))
     yield directory
     directory.close()
+
+
+@pytest.fixture
+def front() -> Iterator[TradingFront]:
+    with TradingFront(PRICES) as front:
+        yield front
+
+
+@pytest.fixture
+def engine(front: TradingFront, genuine_trader: str, tmp_path: Path) -> Iterator[TraderEngine]:
+    """On that front, ready."""
+    with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
+        engine.wait_ready()
+        yield engine
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,19 +26,6 @@ from tickengine.trader.journal import TradeLog, TradeLogWriter
 from tickengine.trader.limits import LimitRefused, Limits, Quote
 
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(90)]
-
-
-@pytest.fixture
-def front() -> Iterator[TradingFront]:
-    with TradingFront(PRICES) as front:
-        yield front
-
-
-@pytest.fixture
-def engine(front: TradingFront, genuine_trader: str, tmp_path: Path) -> Iterator[TraderEngine]:
-    with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
-        engine.wait_ready()
-        yield engine
 
 
 # ---- life --------------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_support import ACCOUNT, PRICES, HangingEngine, buy, engine_on, same_as_the_front, settled, until
+from engine_support import ACCOUNT, HangingEngine, buy, same_as_the_front, settled, until
 from feed_support import wait_for
 
 from tickengine import EngineError, _supervisor
@@ -28,18 +27,9 @@ KILLS = 20
 pytestmark = [pytest.mark.genuine, pytest.mark.timeout(240)]
 
 
-@pytest.fixture
-def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFront]:
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.02,))
-    with TradingFront(PRICES) as front:
-        yield front
-
-
-@pytest.fixture
-def engine(front: TradingFront, genuine_trader: str, tmp_path: Path) -> Iterator[TraderEngine]:
-    with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
-        engine.wait_ready()
-        yield engine
 
 
 def kill(engine: TraderEngine, number: int = signal.SIGKILL) -> None:

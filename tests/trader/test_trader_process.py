@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_support import PRICES, buy, engine_on, same_as_the_front, settled, until
+from engine_support import buy, engine_on, same_as_the_front, settled, until
 from feed_support import wait_for
 from peer import Peer, Request, pack
 
@@ -24,19 +24,6 @@ pytestmark = [pytest.mark.genuine, pytest.mark.timeout(120)]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_supervisor, "RESTART_PAUSES_S", (0.02,))
-
-
-@pytest.fixture
-def front() -> Iterator[TradingFront]:
-    with TradingFront(PRICES) as front:
-        yield front
-
-
-@pytest.fixture
-def engine(front: TradingFront, genuine_trader: str, tmp_path: Path) -> Iterator[TraderEngine]:
-    with engine_on(front, genuine_trader, tmp_path / "flow") as engine:
-        engine.wait_ready()
-        yield engine
 
 
 def kill(engine: TraderEngine) -> None:
