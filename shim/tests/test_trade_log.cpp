@@ -288,8 +288,13 @@ TEST(trade_hostile_header_is_refused_or_of_no_account) {
             ok(early.read(0, 64, records.data(), &copied), "read");
             CHECK_EQ(copied, 10u);
             tk::TradeReader other;
-            if (field != offsetof(tk::TradeHeader, Capacity) || number <= 1ull << 32) ok(other.attach(j.path.c_str()), "attach");
-            else refused(other.attach(j.path.c_str()), TK_E_LAYOUT, "is damaged: its capacity is");
+            const bool capacity = field == offsetof(tk::TradeHeader, Capacity);
+            if (capacity && number > 1ull << 32) {
+                refused(other.attach(j.path.c_str()), TK_E_LAYOUT, "is damaged: its capacity is");
+            } else if (const std::int32_t rc = other.attach(j.path.c_str()); rc != TK_OK) {
+                // More address space than there is: the thread sanitizer leaves less than 4 TiB.
+                CHECK(capacity && number > 1ull << 20 && std::strstr(tk_last_error(), "cannot map") != nullptr);
+            }
             set_header(j.path, field, 64);
         }
     }
